@@ -1,0 +1,1 @@
+"""Benchmarks: what the product takes beside what its user would otherwise write. Run with `python -m benchmarks`."""

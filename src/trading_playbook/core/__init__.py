@@ -1,0 +1,1 @@
+"""What the project exists for, pure: values in, values out; no clock, file, network, environment or logger."""
