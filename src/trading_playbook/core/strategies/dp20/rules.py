@@ -86,6 +86,7 @@ class _Walk:
 
 
 def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
+    """Ask the rules in their order, of every row at once."""
     # The slot after the last confirmation is read too, also where every session of the batch is shorter.
     session = batch.session.of_height(max(batch.session.slots, rules.last_slot + 2))
     gates = _gates(rules, batch, session)

@@ -31,7 +31,8 @@ def sentence(rules: Dp20Parameters, judged: Judgements, row: int) -> str:
         case "trend_down":
             return f"first open {told} at {bar} is not above SMA{rules.sma_period} {held_against}, {by} short"
         case "incomplete_session":
-            return f"{int(value)} slots without a bar up to {bar}, at most {int(limit)} allowed, {int(value - limit)} too many"
+            over = int(value - limit)
+            return f"{int(value)} slots without a bar up to {bar}, at most {int(limit)} allowed, {over} too many"
         case "no_pullback" if bar:
             return (
                 f"no close below {line} in {window}; nearest at {bar}, close {told} against {held_against}, {by} above"

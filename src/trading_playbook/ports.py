@@ -1,0 +1,205 @@
+"""What the use case asks of the outside, in its own words. Every adapter passes its port's contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from trading_playbook.core.bars import Bars
+from trading_playbook.core.calendar import Session
+from trading_playbook.core.daily import DailyCloses, Split
+from trading_playbook.core.errors import PlaybookError, ReviewConflict
+from trading_playbook.core.journal import JournalRow, RowKey
+
+
+class Clock(Protocol):
+    """The only way to the time. Tests and rehearsals hand in another."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds from some fixed moment, never running backwards."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a feed was asked and how it answered: calls made over the network, answers found in a cache."""
+
+    api_calls: int = 0
+    cache_hits: int = 0
+
+
+class BarFeed(Protocol):
+    """Where bars come from: raw prices as traded, for several symbols at once, unchecked.
+
+    Answers are by symbol: what was found, or the error of that symbol alone, so that one bad symbol harms no other.
+    FixRequest where the source says that there is no such symbol, CheckData where its data cannot be read, RetryLater
+    where the same call may work later; trouble that concerns every symbol, such as FixConfig, is raised.
+    """
+
+    @property
+    def name(self) -> str:
+        """The source and its feed, as rows call it: alpaca-sip, files, simulated."""
+
+    def daily_closes(
+        self, symbols: Sequence[str], *, before: date, count: int, through: date
+    ) -> Mapping[str, DailyCloses | PlaybookError]:
+        """Raw closes up to `through`, reaching back so far that `count` lie before `before` where the feed has them."""
+
+    def bars(
+        self, symbols: Sequence[str], sessions: Sequence[Session], minutes: int
+    ) -> Mapping[str, Bars | PlaybookError]:
+        """Bars of these sessions, oldest session first, of a length that divides `minutes`; none where nothing traded.
+
+        Bars outside regular hours or of other sessions may be among them.
+        """
+
+    def splits(self, symbols: Sequence[str], *, through: date) -> Mapping[str, tuple[Split, ...] | PlaybookError]:
+        """The splits known with an ex-date up to `through`."""
+
+    @property
+    def usage(self) -> Usage:
+        """Calls and cache hits since this feed was made."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a person should know of the answers given so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Bytes under a key, and the generation they are of: it changes with every write that changes them."""
+
+    content: bytes
+    generation: str
+
+
+class LostRace(Exception):
+    """The object is not of the generation that the write named: somebody wrote in between. Read again."""
+
+
+class ObjectStore(Protocol):
+    """Bytes under keys such as runs/a.json, with compare-and-swap.
+
+    A reader sees the old bytes or the new ones, never a part; a process killed at any moment leaves one of the two.
+    Raises RetryLater on temporary trouble (a full disk too), FixConfig where permission or the place is wrong.
+    """
+
+    @property
+    def place(self) -> str:
+        """The store's address, for people."""
+
+    def address(self, key: str) -> str:
+        """The address of one key, for people."""
+
+    def get(self, key: str) -> Stored | None:
+        """The object, None where there is none."""
+
+    def put(self, key: str, content: bytes, *, expected: str | None) -> str:
+        """Store bytes durably and return their generation.
+
+        expected: the generation that the write replaces, None where the key must be absent. LostRace where it is not so.
+        """
+
+    def keys(self, prefix: str) -> Sequence[str]:
+        """The keys that begin with prefix, sorted."""
+
+    def require_writable(self) -> None:
+        """Raise FixConfig where it can be told, without writing, that a put would be refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteResult:
+    """What finalize made durable at one place.
+
+    conflicts: stored rows that differ and were kept. drifted: rows that are equal though judged on other bars.
+    before, after: SHA-256 of the place's bytes around the write, taken from the very bytes that the write stands for;
+    before is None where there was nothing, both are None where nothing was written.
+    """
+
+    place: str
+    added: int = 0
+    unchanged: int = 0
+    revised: int = 0
+    conflicts: tuple[ReviewConflict, ...] = ()
+    drifted: tuple[RowKey, ...] = ()
+    before: str | None = None
+    after: str | None = None
+
+
+class TradeWriter(Protocol):
+    """Collects the rows of one run and makes them durable at once. Nothing is visible before finalize."""
+
+    def write_trade(self, row: JournalRow) -> None: ...
+
+    def finalize(self, *, revise: bool = False) -> WriteResult:
+        """Add what is absent, leave what is equal, keep what differs and report it; with revise, replace that.
+
+        A replaced row goes to the history and its successor has revision + 1. After it returns all is durable.
+        Raises FixRequest where simulated and real rows would come to lie in one journal, or the place holds no journal.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowQuery:
+    """Which rows: all that fit what is given. start and end: session dates, both ends in."""
+
+    symbols: frozenset[str] | None = None
+    start: date | None = None
+    end: date | None = None
+    strategy: str | None = None
+    params_hash: str | None = None
+
+    def takes(self, row: JournalRow) -> bool:
+        return (
+            (self.symbols is None or row.symbol in self.symbols)
+            and (self.start is None or row.trade_date >= self.start)
+            and (self.end is None or row.trade_date <= self.end)
+            and (self.strategy is None or row.strategy == self.strategy)
+            and (self.params_hash is None or row.params_hash == self.params_hash)
+        )
+
+
+class JournalReader(Protocol):
+    """Reads a journal; a place where nothing was written yet is an empty one."""
+
+    @property
+    def place(self) -> str:
+        """The journal's address, for people."""
+
+    def rows(self, query: RowQuery) -> list[JournalRow]:
+        """The rows that the query takes, in the order of their keys."""
+
+    def history(self, key: RowKey) -> list[JournalRow]:
+        """The rows that a key's row has replaced, oldest revision first."""
+
+    def feeds(self) -> frozenset[str]:
+        """data_feed of all rows that the journal holds."""
+
+    def require_writable(self) -> None:
+        """Raise FixConfig or FixRequest where it can be told, without writing, that finalize would be refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The record of one run: when it began (UTC), how it ended, and every fact of it as JSON values."""
+
+    run_id: str
+    started: datetime
+    outcome: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+class RunLog(Protocol):
+    """Keeps the manifests of runs beside the journal that they wrote."""
+
+    def append(self, manifest: Manifest) -> str:
+        """Keep a manifest durably and return its address. The same run twice is kept once."""
+
+    def list(self, *, since: datetime | None = None, limit: int | None = None) -> Sequence[Manifest]:
+        """The manifests of runs that began at or after `since`, newest first, at most `limit` of them."""
