@@ -3,11 +3,14 @@
 # A Python of 3.11 to 3.14 to make .venv with; when none is named, the first of these that fits.
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11)
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))'
+TELL := -c 'import sys; print(sys.version.split()[0])'
+IS_A_VENV_WITH_PIP := -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)'
 POETRY ?= poetry
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip --require-virtualenv --quiet --disable-pip-version-check --no-input
 # Stamps: each is written last, when all before it went well.
 MADE := $(VENV)/.made-in
 RUN := $(VENV)/.installed-to-run
@@ -71,17 +74,15 @@ $(MADE): again
 again: ;
 endif
 
-# One that somebody else made, Poetry for instance, is kept and filled.
+# One that somebody made otherwise, with Poetry for instance, is kept where it can be used.
 $(MADE):
-	@found=; for python in $(CANDIDATES); do \
-		"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null \
-			&& found=$$python && break; done; \
-	if test -z "$$found"; then \
-		for python in $(CANDIDATES); do "$$python" --version 2>&1 | sed "s|^|$$python: |"; done >&2; \
-		echo 'None of these is a Python of 3.11 to 3.14. Name one: make PYTHON=/path/to/python3.12 TARGET' >&2; exit 1; \
-	fi; \
-	clear=; test -e $(MADE) && clear=--clear; rm -f $(MADE) $(RUN) $(DEV); \
-	"$$found" -m venv $$clear $(VENV)
+	@if ! test -e $(MADE) && $(BIN)/python $(FITS) && $(BIN)/python $(IS_A_VENV_WITH_PIP); then exit 0; fi 2>/dev/null; \
+	for python in $(CANDIDATES); do \
+		if "$$python" $(FITS) 2>/dev/null; then rm -f $(MADE); exec "$$python" -m venv --clear $(VENV); fi; \
+	done; \
+	for python in $(CANDIDATES); do echo "$$python is $$("$$python" $(TELL) 2>/dev/null || echo not there)"; done >&2; \
+	echo 'None of these is a Python of 3.11 to 3.14. Name one: make PYTHON=/path/to/python3.12 TARGET' >&2; exit 1
+	@rm -f $(RUN) $(DEV)
 	@pwd -P > $(MADE)
 
 $(RUN): $(MADE) requirements.txt pyproject.toml

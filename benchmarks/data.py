@@ -2,8 +2,9 @@
 
     python -m benchmarks.data FOLDER [--symbols N]
 
-writes FOLDER/1Min/SYMBOL.parquet (timestamp in UTC, open, high, low, close, volume) and FOLDER/1Day/SYMBOL.parquet (date
-instead of timestamp), snappy, one file a symbol. The calendar is written out here, so that nothing of the product is needed.
+writes FOLDER/1Min/SYMBOL.parquet (timestamp in UTC, open, high, low, close, volume) and FOLDER/1Day/SYMBOL.parquet
+(date instead of timestamp), snappy, one file a symbol. The calendar is written out here, none of
+the product is used.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
-import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 VERSION = 1  # raised when the bars change, so that an older folder is made anew
@@ -38,6 +39,7 @@ CLOSED = """
 NEW_YORK = ZoneInfo("America/New_York")
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def weekdays(start: date, step: int) -> Iterator[date]:
 
 def sessions_of_2025() -> list[date]:
     """Return the 250 sessions from START to END."""
-    found = []
+    found: list[date] = []
     for day in weekdays(START, 1):
         if day > END:
             return found
@@ -83,15 +85,18 @@ def sessions_before() -> list[date]:
     return [next(days) for _ in range(HISTORY)][::-1]
 
 
-def session_minutes(day: date) -> tuple[NDArray[np.int64], Floats]:
-    """Return the opening times (microseconds since 1970, UTC) of a session's minutes, and how far each is through it, in [0, 1)."""
+def session_minutes(day: date) -> tuple[Integers, Floats]:
+    """Return the opening times of a session's minutes and how far each is through it.
+
+    The times are microseconds since 1970 in UTC, the other runs from 0 to just under 1.
+    """
     count = 210 if day in EARLY_CLOSES else 390
     opens = datetime.combine(day, time(9, 30), NEW_YORK)
     place = np.arange(count)
     return round(opens.timestamp()) * 1_000_000 + place * 60_000_000, place / count
 
 
-def minute_bars(random: np.random.Generator, price: float, sessions: list[date]) -> tuple[dict[str, Any], Floats]:
+def minute_bars(random: np.random.Generator, price: float, sessions: list[date]) -> tuple[dict[str, Any], Integers]:
     """Return the columns of a year of 1-minute bars and, for each, the number of its session (0 for the first).
 
     A random walk that begins at price (dollars) and is busier near the open and the close, as volume is.
@@ -116,7 +121,7 @@ def minute_bars(random: np.random.Generator, price: float, sessions: list[date])
     return {name: values[kept] for name, values in columns.items()}, number[kept]
 
 
-def daily_bars(random: np.random.Generator, minutes: dict[str, Any], number: Floats) -> dict[str, Any]:
+def daily_bars(random: np.random.Generator, minutes: dict[str, Any], number: Integers) -> dict[str, Any]:
     """Return the columns of the daily bars: HISTORY sessions that lead up to the minutes, and the minutes' own."""
     first = np.flatnonzero(np.diff(number, prepend=-1))
     last = np.append(first[1:], len(number)) - 1
@@ -151,8 +156,8 @@ def write(path: Path, columns: dict[str, Any]) -> None:
 def make(folder: Path | None = None, symbols: int = 50) -> Bars:
     """Return a folder with the bars of so many symbols, made now unless they are there already.
 
-    Without a folder they lie in the machine's temporary one and serve the next run too. A symbol's bars do not depend on how
-    many symbols are made.
+    Without a folder they lie in the machine's temporary one and serve the next run too. A symbol's bars do not depend
+    on how many symbols are made.
     """
     folder = folder or Path(tempfile.gettempdir()) / f"trading-playbook-benchmarks-{os.getuid()}"
     sessions = sessions_of_2025()

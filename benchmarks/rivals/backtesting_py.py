@@ -1,11 +1,12 @@
 """DP20 as a Strategy of backtesting.py: one run a symbol, indicators precomputed, the walk in next().
 
 Two places where the library cannot say what the play says, and what is done instead:
-- A stop's price is given with the order, before the fill it is measured from. So the next bar's open is a column, and the
-  order carries the stop that the fill will have; it decides nothing else than that there is a bar to be filled at. (A stop
-  above the last close is refused by the library; then it is set once the fill is there, from the bar after the entry on.)
-- A position is closed at a bar's open, never at its close. So the bars after the exit slot, which the play never looks at,
-  give way to one flat bar at the exit slot's close, at whose open the library fills.
+- A stop's price is given with the order, before the fill it is measured from. So the next bar's open is a column, and
+  the order carries the stop that the fill will have; it decides nothing else than that there is a bar to be filled at.
+  (A stop above the last close is refused by the library; then it is set once the fill is there, from the bar after the
+  entry on: the entry bar's own low goes unseen in such a trade.)
+- A position is closed at a bar's open, never at its close. So the bars after the exit slot, which the play never looks
+  at, give way to one flat bar at the exit slot's close, at whose open the library fills.
 
     python benchmarks/rivals/backtesting_py.py DATA_DIR SYMBOL START END OUTPUT.csv
 """
@@ -17,8 +18,8 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped,unused-ignore]
-from backtesting import Backtest, Strategy  # type: ignore[import-untyped,unused-ignore]
+import pandas as pd
+from backtesting import Backtest, Strategy
 
 COLUMNS = ["date", "entry_time", "entry_price", "stop", "exit_time", "exit_price", "R"]
 EARLY_CLOSES = {date(2024, 7, 3), date(2024, 11, 29), date(2024, 12, 24)}
@@ -80,8 +81,7 @@ class DeepPullback(Strategy):  # type: ignore[misc,unused-ignore]
 def indicators(bars: pd.DataFrame) -> pd.DataFrame:
     """Return EMA and ATR of bars, in dollars, both begun at the first bar given (the session before's first)."""
     previous = bars["Close"].shift()
-    high, low = np.fmax(bars["High"], previous), np.fmin(bars["Low"], previous)
-    true_range = high - low
+    true_range = pd.Series(np.fmax(bars["High"], previous) - np.fmin(bars["Low"], previous))
     seeded = true_range.iloc[13:].copy()
     if len(seeded):
         # Wilder's average is an exponential one that starts from the mean of the first 14.
@@ -91,15 +91,20 @@ def indicators(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def prepare(bars_1min: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
-    """Return 2-minute bars by New York wall time with Slot, First, Last, NextOpen, SMA, EMA and ATR for the strategy."""
+    """Return 2-minute bars by New York wall time, with the strategy's columns.
+
+    These are Slot, First and Last (of the session, up to the exit slot), NextOpen (NaN where no bar follows in the next
+    slot), SMA (NaN where history or warm-up is short), EMA, ATR, and Closing: whether it is the flat bar for the exit.
+    """
     bars = bars_1min.set_index(bars_1min["timestamp"].dt.tz_convert("America/New_York").dt.tz_localize(None))
     bars = bars.sort_index().between_time("09:30", "15:59")
     how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
     bars = bars.resample("2min").agg(how).dropna(subset=["open"]).rename(columns=str.capitalize)
-    day = pd.Series(bars.index.date, index=bars.index)
-    early = day.isin(EARLY_CLOSES)
-    slot = (bars.index.hour * 60 + bars.index.minute - (9 * 60 + 30)) // 2
-    bars, slot, day = bars[~early | (slot < 105)], slot[~early | (slot < 105)], day[~early | (slot < 105)]
+    times = pd.DatetimeIndex(bars.index)
+    day = pd.Series(times.date, index=times)
+    slot = (times.hour * 60 + times.minute - (9 * 60 + 30)) // 2
+    open_ = ~day.isin(EARLY_CLOSES) | (slot < 105)
+    bars, slot, day = bars[open_], slot[open_], day[open_]
     exit_slot = np.where(day.isin(EARLY_CLOSES), EARLY_EXIT_SLOT, EXIT_SLOT)
 
     closes = daily.set_index("date")["close"].sort_index()
@@ -110,7 +115,8 @@ def prepare(bars_1min: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
         whole = today if before is None else pd.concat([before, today])
         warm = len(whole) - len(today) + len(today.between_time("09:30", "09:59")) >= 20
         place = closes.index.searchsorted(name) - 1
-        parts.append(indicators(whole).iloc[-len(today) :].assign(SMA=averages.iloc[place] if warm and place >= 0 else np.nan))
+        average = averages.iloc[place] if warm and place >= 0 else np.nan
+        parts.append(indicators(whole).iloc[-len(today) :].assign(SMA=average))
         before = today
     table = bars.join(pd.concat(parts)).assign(Slot=slot, Session=day.to_numpy())
     follows = (table["Slot"].shift(-1) == table["Slot"] + 1) & (table["Session"].shift(-1) == table["Session"])
@@ -123,7 +129,8 @@ def prepare(bars_1min: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
     flat["Open"] = flat["High"] = flat["Low"] = flat["Close"]
     flat["Slot"] += 1
     flat.index += pd.Timedelta(minutes=2)
-    return pd.concat([table.assign(Closing=False), flat]).sort_index().drop(columns="Session")
+    whole = pd.concat([table.assign(Closing=False), flat])
+    return whole.sort_index().drop(columns="Session")
 
 
 def judge(bars_1min: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """DP20 as a plain pandas script: resample, group by day, loop over the day's bars.
 
-What someone writes in an afternoon with a notebook and the strategy's page. Sessions are the days that the file has, the
-session before is the day before in the file, prices are taken as they are (no splits), and only trades are told.
+What someone writes in an afternoon with a notebook and the strategy's page. Sessions are the days that the file has,
+the session before is the day before in the file, prices are taken as they are (no splits), and only trades are told.
 
     python benchmarks/rivals/plain_pandas.py DATA_DIR SYMBOL START END OUTPUT.csv
 """
@@ -13,7 +13,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+import pandas as pd
 
 COLUMNS = ["date", "entry_time", "entry_price", "stop", "exit_time", "exit_price", "R"]
 EARLY_CLOSES = {date(2024, 7, 3), date(2024, 11, 29), date(2024, 12, 24)}
@@ -24,8 +24,9 @@ def two_minute_bars(bars_1min: pd.DataFrame) -> pd.DataFrame:
     """Return the regular hours' 2-minute bars, indexed by their opening time in New York, oldest first."""
     bars = bars_1min.set_index(bars_1min["timestamp"].dt.tz_convert("America/New_York")).sort_index()
     bars = bars.between_time("09:30", "15:59")
-    early = pd.Series(bars.index.date, index=bars.index).isin(EARLY_CLOSES)
-    bars = bars[~early | (bars.index.hour < 13)]
+    times = pd.DatetimeIndex(bars.index)
+    early = pd.Series(times.date, index=times).isin(EARLY_CLOSES)
+    bars = bars[~early | (times.hour < 13)]
     how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
     return bars.resample("2min").agg(how).dropna(subset=["open"])
 
@@ -45,12 +46,18 @@ def with_indicators(bars: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def is_strong(bar: Any) -> bool:
+    """Return whether the bar closes in the upper 40 % of its range."""
+    return bool(bar.high > bar.low and round((bar.close - bar.low) / (bar.high - bar.low), 9) > 0.60)
+
+
 def judge_session(
     day: date, today: pd.DataFrame, before: pd.DataFrame | None, closes: pd.Series
 ) -> dict[str, Any] | None:
     """Return the trade of one session, or None.
 
-    today and before are the 2-minute bars of the session and of the one before; closes are daily, by date, oldest first.
+    today and before are the 2-minute bars of the session and of the one before; closes are daily, by date, oldest
+    first.
     """
     history = closes[closes.index < day].iloc[-200:]
     if len(history) < 200:
@@ -64,10 +71,10 @@ def judge_session(
     two_minutes = pd.Timedelta(minutes=2)
     last_exit = time(12, 54) if day in EARLY_CLOSES else time(15, 54)
     pullback = False
-    reversal = confirmation = None
+    reversal = confirmation = entry_time = last = None
     entry = stop = atr = 0.0
-    entry_time = last = None
     seen = 0
+    bar: Any
     for bar in with_indicators(bars).loc[midnight:].itertuples():
         now = bar.Index.time()
         seen += 1
@@ -89,9 +96,8 @@ def judge_session(
                 confirmation, atr = bar.Index, bar.atr
             elif not pullback:
                 pullback = bar.close < bar.ema
-            elif bar.close > bar.ema and bar.high > bar.low:
-                if round((bar.close - bar.low) / (bar.high - bar.low), 9) > 0.60:
-                    reversal = bar.Index
+            elif bar.close > bar.ema and is_strong(bar):
+                reversal = bar.Index
         if entry_time is not None:
             if now > last_exit:
                 break
@@ -122,7 +128,8 @@ def judge(bars_1min: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
     bars = two_minute_bars(bars_1min)
     trades = []
     before = None
-    for day, today in bars.groupby(bars.index.date):
+    day: Any
+    for day, today in bars.groupby(pd.DatetimeIndex(bars.index).date):
         trade = judge_session(day, today, before, closes)
         if trade:
             trades.append(trade)

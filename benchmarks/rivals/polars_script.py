@@ -1,7 +1,8 @@
 """DP20 as a polars script: all symbols in one frame, expressions from the first bar to the exit.
 
-Indicators are window expressions over (symbol, session), where each session's group holds the bars of the session before
-and its own. Sessions are the days that the file has; prices are taken as they are (no splits); only trades are told.
+Indicators are window expressions over (symbol, session), where each session's group holds the bars of the session
+before and its own. Sessions are the days that the file has, prices are taken as they are (no splits), and only trades
+are told.
 
     python benchmarks/rivals/polars_script.py DATA_DIR SYMBOL START END OUTPUT.csv
 """
@@ -40,7 +41,7 @@ def two_minute_bars(bars_1min: pl.DataFrame) -> pl.DataFrame:
 
 
 def candidates(bars: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
-    """Return symbol, session and the session before (`previous`) of the sessions that pass history, warm-up and trend."""
+    """Return symbol, session and `previous` (the session before) of those that pass history, warm-up and trend."""
     trend = (
         daily.lazy()
         .sort("symbol", "date")
@@ -145,8 +146,8 @@ def clock(slot: str) -> pl.Expr:
 def judge(bars_1min: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
     """Return the trades of every symbol, a row each, by symbol and date; times are New York, prices dollars.
 
-    bars_1min has symbol, timestamp (UTC), open, high, low, close, volume, each symbol's rows in order of time; daily has
-    symbol, date and close.
+    bars_1min has symbol, timestamp (UTC), open, high, low, close, volume, each symbol's rows in order of time; daily
+    has symbol, date and close.
     """
     bars = two_minute_bars(bars_1min)
     entered = entries(with_indicators(bars, candidates(bars, daily)))

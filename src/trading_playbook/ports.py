@@ -103,7 +103,8 @@ class ObjectStore(Protocol):
     def put(self, key: str, content: bytes, *, expected: str | None) -> str:
         """Store bytes durably and return their generation.
 
-        expected: the generation that the write replaces, None where the key must be absent. LostRace where it is not so.
+        expected: the generation that the write replaces, None where the key must be absent; LostRace where it is
+        another.
         """
 
     def keys(self, prefix: str) -> Sequence[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -53,6 +53,17 @@ class SessionBatch:
     @property
     def rows(self) -> int:
         return self.session.rows
+
+    @classmethod
+    def side_by_side(cls, batches: Sequence[Self]) -> Self:
+        """The rows of several batches as one."""
+        if len(batches) == 1:
+            return batches[0]
+        return cls(
+            session=SessionGrid.side_by_side([batch.session for batch in batches]),
+            previous=SessionGrid.side_by_side([batch.previous for batch in batches]),
+            closes=np.concatenate([batch.closes for batch in batches], axis=1),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,37 @@
+"""Turning the core's parsers into argument types, so that a wrong value ends as a usage error naming its flag."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from trading_playbook.core.errors import PlaybookError
+
+Parsed = TypeVar("Parsed")
+
+
+def argument(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
+    """An argument type whose error is the parser's own sentence."""
+
+    def read(text: str) -> Parsed:
+        try:
+            return parse(text)
+        except PlaybookError as error:
+            raise argparse.ArgumentTypeError(error.message) from None
+
+    return read
+
+
+def moment(text: str) -> datetime:
+    """A moment with its zone or offset, such as 2026-11-27T13:20:00-05:00."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        read = None
+    if read is None or read.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is no moment; expected a date and time with Z or an offset, as 2026-11-27T13:20:00-05:00"
+        )
+    return read

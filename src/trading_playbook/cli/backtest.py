@@ -1,0 +1,189 @@
+"""trading-playbook backtest: judge sessions and journal them, once for a range or nightly for what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_playbook.cli.arguments import argument, moment
+from trading_playbook.cli.process import exit_code, run_command, tell
+from trading_playbook.core.parsing import parse_accepted, parse_choices, parse_day, parse_symbols
+
+if TYPE_CHECKING:
+    from trading_playbook.config import Settings
+    from trading_playbook.runs import RunReport, RunRequest
+
+DESCRIPTION = """\
+Judge each session of the symbols and write one journal row for it: a trade, or the reason why there was none.
+A second run of the same sessions changes nothing. Give a range (--start and --end) or --today.
+"""
+EXIT_CODES = """\
+exit codes: 0 done, or done before; 1 a bug of ours; 2 mend the call or a setting; 3 the bars are wrong or absent;
+4 come back later; 5 a stored row differs, look and then --revise; 130 stopped.
+Settings come from the environment and from .env; see .env.template. Flags stand above them.
+"""
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _add_arguments(
+        commands.add_parser(
+            "backtest",
+            help="judge sessions and journal them",
+            description=DESCRIPTION,
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The same command as a module: python -m trading_playbook.cli.backtest."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trading_playbook.cli.backtest",
+        description=DESCRIPTION,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_arguments(parser)
+    chosen = parser.parse_args(arguments)
+    return run_command(chosen.command, chosen)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_argument_group("which sessions")
+    which.add_argument(
+        "--symbol", action="append", default=[], metavar="QQQ[,SPY]", help="one or several symbols (default: SYMBOLS)"
+    )
+    which.add_argument("--start", type=argument(parse_day), metavar="YYYY-MM-DD", help="first session date, included")
+    which.add_argument("--end", type=argument(parse_day), metavar="YYYY-MM-DD", help="last session date, included")
+    which.add_argument(
+        "--today", action="store_true", help="the nightly run: the last settled session, and nights that were missed"
+    )
+    bars = parser.add_argument_group("where bars come from")
+    bars.add_argument("--feed", choices=("files", "simulated"), help="files, or simulated bars (default: DATA_FEED)")
+    bars.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="for files: DIR/{1Min,2Min,1Day}/SYMBOL.parquet or .csv, or one such file (default: DATA_DIR)",
+    )
+    bars.add_argument(
+        "--accept",
+        type=argument(parse_accepted),
+        action="append",
+        default=[],
+        metavar="SYMBOL:DATE",
+        help="judge this session though its bars end early or are absent; may be repeated",
+    )
+    play = parser.add_argument_group("the play")
+    play.add_argument("--strategy", metavar="NAME", help="the strategy (default: STRATEGY)")
+    play.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="a strategy's parameter; may be repeated"
+    )
+    play.add_argument("--cost", metavar="MODEL", help="none, bps:NUMBER or per_share:DOLLARS (default: COST)")
+    journal = parser.add_argument_group("the journal")
+    journal.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the CSV journal, or a folder to keep trades.csv in (default: OUTPUT_LOCATION, or OUTPUT_DIR/trades.csv)",
+    )
+    journal.add_argument(
+        "--revise", action="store_true", help="replace stored rows that differ; the old ones go to the history"
+    )
+    journal.add_argument("--dry-run", action="store_true", help="judge and compare, write nothing")
+    telling = parser.add_argument_group("what it tells")
+    telling.add_argument("--json", action="store_true", help="the whole report as JSON on stdout, and nothing else")
+    telling.add_argument("-v", "--verbose", action="store_true", help="show every trade, session and warning")
+    telling.add_argument(
+        "--log-level",
+        type=str.upper,
+        choices=LOG_LEVELS,
+        help="log lines on stderr from this level (default: LOG_LEVEL)",
+    )
+    telling.add_argument(
+        "--now", type=moment, metavar="MOMENT", help="rehearse another moment, as 2026-11-27T13:20:00-05:00"
+    )
+    parser.set_defaults(command=backtest, parser=parser)
+
+
+def backtest(chosen: argparse.Namespace) -> int:
+    _require_range_or_today(chosen)
+    # Imported here, since --help and a mistyped flag need none of it.
+    from trading_playbook.cli.progress import progress_line
+    from trading_playbook.config import load_settings, unknown_settings
+    from trading_playbook.observability import log_bug, log_facts, set_up_logging
+    from trading_playbook.runs import run
+    from trading_playbook.wiring import build_clock, build_tools
+
+    settings = load_settings()
+    set_up_logging(chosen.log_level or settings.log_level)
+    request = _request(chosen, settings)
+    clock = build_clock(chosen.now)
+    tools = build_tools(
+        settings,
+        clock=clock,
+        feed=chosen.feed,
+        data_dir=chosen.data_dir,
+        output=chosen.output,
+        progress=progress_line(clock),
+    )
+    report = run(request, tools)
+    log_facts("run", id=report.run_id, outcome=report.outcome, judged=len(report.rows), manifest=report.manifest)
+    for error in report.errors:
+        if exit_code(error) == 1:
+            log_bug(error)
+    _show(report, chosen, unknown_settings())
+    return exit_code(report.error)
+
+
+def _require_range_or_today(chosen: argparse.Namespace) -> None:
+    if chosen.today and (chosen.start or chosen.end):
+        chosen.parser.error("--today names its sessions itself: leave --start and --end out")
+    if not chosen.today and not (chosen.start and chosen.end):
+        chosen.parser.error("give a range with --start and --end, or --today")
+
+
+def _request(chosen: argparse.Namespace, settings: Settings) -> RunRequest:
+    from trading_playbook.runs import RunRequest
+    from trading_playbook.wiring import build_play
+
+    return RunRequest(
+        symbols=parse_symbols(chosen.symbol) if chosen.symbol else settings.symbols,
+        play=build_play(settings, chosen.strategy, parse_choices(chosen.param), chosen.cost),
+        start=chosen.start,
+        end=chosen.end,
+        accepted=frozenset(chosen.accept),
+        revise=chosen.revise,
+        dry_run=chosen.dry_run,
+    )
+
+
+def _show(report: RunReport, chosen: argparse.Namespace, warnings: Sequence[str]) -> None:
+    if chosen.json:
+        import json
+
+        from trading_playbook.cli.summary import as_json
+
+        print(json.dumps(as_json(report, warnings), indent=2))
+        return
+    from trading_playbook.cli.summary import Style, as_text
+
+    print(as_text(report, warnings, Style.of(sys.stdout), whole=chosen.verbose))
+    for line in _told_errors(report):
+        tell(line)
+
+
+def _told_errors(report: RunReport) -> list[str]:
+    shown = [f"error: {error.args[0]}" if exit_code(error) != 1 else "error: a bug of ours" for error in report.errors]
+    return shown[:10] + ([f"... and {len(shown) - 10} more, in the manifest"] if len(shown) > 10 else [])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Symbols, dates and choices as people write them, read strictly: what is not certain is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+
+from trading_playbook.core.errors import FixRequest
+
+SYMBOL_LENGTH = 10
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]*([.][A-Z]+)?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def parse_symbol(text: str) -> str:
+    """A symbol such as QQQ or BRK.B, small letters raised; FixRequest for all else, so that none can name a file."""
+    symbol = text.strip().upper()
+    if not text.isascii() or len(symbol) > SYMBOL_LENGTH or not _SYMBOL.fullmatch(symbol):
+        raise FixRequest(
+            f"{text[:40]!r} is no symbol; expected letters and digits such as QQQ or BRK.B, at most {SYMBOL_LENGTH}"
+        )
+    return symbol
+
+
+def parse_symbols(texts: Iterable[str]) -> tuple[str, ...]:
+    """The symbols of one or several lists with commas, each once, in the order of their first naming."""
+    named = (part for text in texts for part in text.split(",") if part.strip())
+    return tuple(dict.fromkeys(map(parse_symbol, named)))
+
+
+def parse_day(text: str) -> date:
+    """A date as YYYY-MM-DD; FixRequest for any other form and for days that do not exist."""
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise FixRequest(f"{text[:40]!r} is no date; expected YYYY-MM-DD")
+
+
+def parse_accepted(text: str) -> tuple[str, date]:
+    """A session that a person accepts by name, as SYMBOL:YYYY-MM-DD."""
+    symbol, colon, day = text.strip().partition(":")
+    if not colon:
+        raise FixRequest(f"{text[:40]!r} names no session; expected SYMBOL:YYYY-MM-DD")
+    return parse_symbol(symbol), parse_day(day)
+
+
+def parse_choices(texts: Iterable[str]) -> dict[str, str]:
+    """Parameters as name=value, each name once; FixRequest where one is no such pair or is named twice."""
+    chosen: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name or not value:
+            raise FixRequest(f"{text[:40]!r} is no parameter; expected name=value")
+        if name in chosen:
+            raise FixRequest(f"parameter {name[:40]!r} is named twice")
+        chosen[name] = value
+    return chosen

@@ -1,0 +1,255 @@
+"""One run, from request to report: sessions, bars, grids, judgements, rows, writers, manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TypeVar
+
+from trading_playbook.core.calendar import Session
+from trading_playbook.core.errors import CheckData, FixConfig, FixRequest, PlaybookError
+from trading_playbook.core.history import History, Prepared, prepare
+from trading_playbook.core.journal import JournalRow
+from trading_playbook.core.merge import merge, require_one_origin
+from trading_playbook.core.rows import RowMaker, judge_sessions
+from trading_playbook.core.statistics import summarize
+from trading_playbook.core.strategies.protocol import SessionBatch
+from trading_playbook.ports import Manifest, RowQuery, WriteResult
+from trading_playbook.runs.plan import Plan, plan_run
+from trading_playbook.runs.report import RunReport
+from trading_playbook.runs.request import RunRequest, Tools
+from trading_playbook.runs.stopwatch import Stopwatch
+
+BATCH_ROWS = 2_000
+"""Rows judged at once: few enough for the processor's cache, enough to spread the cost of a loop over slots."""
+
+WHOLE_FILE = frozenset({"bad_file", "bad_split"})
+"""Kinds of CheckData where not bars but a whole file is wrong."""
+
+Answer = TypeVar("Answer")
+Sessions = Mapping[str, tuple[Session, ...]]
+"""The sessions asked for, by symbol, oldest first."""
+
+
+@dataclass(slots=True)
+class _Harvest:
+    """What a run has gathered so far."""
+
+    stored: Mapping[tuple[str, date], JournalRow]
+    rows: list[JournalRow] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    not_listed: dict[str, tuple[date, ...]] = field(default_factory=dict)
+
+    def good(self, answers: Mapping[str, Answer | PlaybookError]) -> dict[str, Answer]:
+        """The answers that are no errors; the errors are kept."""
+        found: dict[str, Answer] = {}
+        for symbol, answer in answers.items():
+            if isinstance(answer, PlaybookError):
+                self.errors.append(answer)
+            else:
+                found[symbol] = answer
+        return found
+
+    def refuse(self, symbol: str, refused: Mapping[date, CheckData]) -> None:
+        """Sessions that cannot be judged: an error, or a warning where the session has its row already."""
+        for session, error in refused.items():
+            if (symbol, session) in self.stored:
+                self.warnings.append(f"the stored row was kept, though its data is wrong now: {error}")
+            else:
+                self.errors.append(error)
+
+
+def run(request: RunRequest, tools: Tools) -> RunReport:
+    """Judge what is asked, write the rows, keep the record.
+
+    Errors of single symbols and sessions are in the report, and harm no other. Raises FixRequest or FixConfig where
+    the request, the configuration or the journal's place is wrong as a whole; then nothing was touched.
+    """
+    run_id, started, watch = os.urandom(6).hex(), tools.clock.now(), Stopwatch(tools.clock)
+    with watch.stage("plan"):
+        stored = _stored_rows(request, tools)
+        plan = plan_run(
+            request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, _dates_by_symbol(stored)
+        )
+    harvest = _Harvest(stored={(row.symbol, row.trade_date): row for row in stored})
+    _judge(request, tools, plan, harvest, watch)
+    harvest.rows.sort(key=lambda row: row.key)
+    with watch.stage("write"):
+        written = _write(request, tools, harvest)
+    harvest.errors += [conflict for result in written for conflict in result.conflicts]
+    harvest.errors += [plan.too_early] if plan.too_early else []
+    report = RunReport(
+        run_id=run_id,
+        started=started,
+        request=request,
+        rows=tuple(harvest.rows),
+        errors=tuple(harvest.errors),
+        warnings=(*plan.warnings, *tools.feed.warnings, *harvest.warnings, *_drift(written)),
+        written=written,
+        statistics=summarize(harvest.rows, tools.calendar),
+        closed_days=plan.closed_days,
+        not_listed=harvest.not_listed,
+        market_closed=plan.market_closed,
+        usage=tools.feed.usage,
+        seconds=watch.seconds,
+        code_version=tools.code_version,
+        calendar_version=tools.calendar.version,
+        data_feed=tools.feed.name,
+    )
+    return _with_record(report, tools)
+
+
+def _stored_rows(request: RunRequest, tools: Tools) -> list[JournalRow]:
+    """The rows of this play that the journal holds of these symbols; refuses a place that could not be written."""
+    if not request.dry_run:
+        tools.reader.require_writable()
+    require_one_origin(tools.reader.feeds() | {tools.feed.name}, tools.reader.place)
+    play = request.play
+    return tools.reader.rows(
+        RowQuery(symbols=frozenset(request.symbols), strategy=play.strategy.name, params_hash=play.params_hash)
+    )
+
+
+def _dates_by_symbol(rows: Sequence[JournalRow]) -> dict[str, list[date]]:
+    dates: dict[str, list[date]] = {}
+    for row in rows:
+        dates.setdefault(row.symbol, []).append(row.trade_date)
+    return dates
+
+
+def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: _Harvest, watch: Stopwatch) -> None:
+    """Fetch and judge the planned sessions, batch by batch, so that memory does not grow with their number."""
+    maker = RowMaker(play=request.play, data_feed=tools.feed.name, public_url=tools.public_url)
+    accepted = request.accepted | {key for key, row in harvest.stored.items() if row.accepted}
+    done, total = 0, sum(map(len, plan.sessions.values()))
+    for sessions in _batches(plan.sessions):
+        with watch.stage("fetch"):
+            fetched = _fetch(request, tools, sessions, harvest)
+        with watch.stage("judge"):
+            prepared = [
+                ready
+                for history, own in fetched
+                if (ready := _prepare(request, tools, history, own, accepted, harvest)) is not None
+            ]
+            harvest.rows += _judged_rows(maker, prepared)
+        done += sum(map(len, sessions.values()))
+        tools.progress(done, total)
+
+
+def _batches(sessions: Sessions) -> Iterator[Sessions]:
+    """The symbols in groups of about BATCH_ROWS sessions, in their order; symbols without a session are left out."""
+    batch: dict[str, tuple[Session, ...]] = {}
+    for symbol, own in sessions.items():
+        if not own:
+            continue
+        if batch and sum(map(len, batch.values())) + len(own) > BATCH_ROWS:
+            yield batch
+            batch = {}
+        batch[symbol] = own
+    if batch:
+        yield batch
+
+
+def _fetch(
+    request: RunRequest, tools: Tools, sessions: Sessions, harvest: _Harvest
+) -> list[tuple[History, tuple[Session, ...]]]:
+    """What the feed knows of each symbol, with the sessions at which the symbol was listed."""
+    needs, feed = request.play.strategy.needs, tools.feed
+    first = min(own[0].date for own in sessions.values())
+    last = max(own[-1].date for own in sessions.values())
+    closes = harvest.good(feed.daily_closes(list(sessions), before=first, count=needs.closes, through=last))
+    listed: dict[str, tuple[Session, ...]] = {}
+    for symbol, daily in closes.items():
+        since = daily.first_session or first
+        listed[symbol] = tuple(session for session in sessions[symbol] if session.date >= since)
+        if early := tuple(session.date for session in sessions[symbol] if session.date < since):
+            harvest.not_listed[symbol] = early
+    wanted = [symbol for symbol, own in listed.items() if own]
+    if not wanted:
+        return []
+    splits = harvest.good(feed.splits(wanted, through=last))
+    days = {session.date: session for symbol in wanted for session in listed[symbol]}
+    days |= {before.date: before for before in map(tools.calendar.previous, list(days))}
+    bars = harvest.good(feed.bars(list(splits), [days[day] for day in sorted(days)], needs.bar_minutes))
+    return [
+        (History(symbol=symbol, bars=own, daily=closes[symbol], splits=splits[symbol]), listed[symbol])
+        for symbol, own in bars.items()
+    ]
+
+
+def _prepare(
+    request: RunRequest,
+    tools: Tools,
+    history: History,
+    sessions: tuple[Session, ...],
+    accepted: frozenset[tuple[str, date]],
+    harvest: _Harvest,
+) -> Prepared | None:
+    """One symbol made ready to be judged. A bug that its data brings out is kept as an error and harms no other."""
+    own = {session for symbol, session in accepted if symbol == history.symbol}
+    try:
+        prepared = prepare(history, sessions, tools.calendar, request.play.strategy, own)
+    except Exception as error:
+        harvest.errors.append(error)
+        return None
+    harvest.refuse(history.symbol, prepared.refused)
+    harvest.warnings += prepared.remarks
+    return prepared
+
+
+def _judged_rows(maker: RowMaker, prepared: Sequence[Prepared]) -> list[JournalRow]:
+    """The rows of several symbols, judged as one batch."""
+    keys = [key for ready in prepared for key in ready.keys]
+    if not keys:
+        return []
+    batch = SessionBatch.side_by_side([ready.batch for ready in prepared])
+    accepted = [flag for ready in prepared for flag in ready.accepted]
+    return maker.rows(keys, batch, judge_sessions(maker.play.strategy, batch), accepted)
+
+
+def _write(request: RunRequest, tools: Tools, harvest: _Harvest) -> tuple[WriteResult, ...]:
+    """Make the rows durable; in a dry run only say what would become of them."""
+    if not harvest.rows:
+        return ()
+    if request.dry_run:
+        merged = merge(list(harvest.stored.values()), harvest.rows, revise=request.revise)
+        return (merged.result(tools.reader.place),)
+    try:
+        for row in harvest.rows:
+            tools.writer.write_trade(row)
+        return (tools.writer.finalize(revise=request.revise),)
+    except PlaybookError as error:
+        harvest.errors.append(error)
+        return ()
+
+
+def _drift(written: Sequence[WriteResult]) -> list[str]:
+    return [
+        f"data_drift: {key} is equal to the stored row, though it was judged on other bars"
+        for result in written
+        for key in result.drifted
+    ]
+
+
+def _with_record(report: RunReport, tools: Tools) -> RunReport:
+    """The report with its manifest kept, unless nothing may be touched.
+
+    Where the request, a setting or a whole file is wrong and no row came out, no file is touched.
+    """
+    untouched = not report.rows and _is_refusal(report.error)
+    if report.request.dry_run or untouched:
+        return report
+    manifest = Manifest(run_id=report.run_id, started=report.started, outcome=report.outcome, facts=report.facts())
+    try:
+        return replace(report, manifest=tools.run_log.append(manifest))
+    except PlaybookError as error:
+        return replace(report, errors=(*report.errors, error))
+
+
+def _is_refusal(error: Exception | None) -> bool:
+    if isinstance(error, CheckData):
+        return error.kind in WHOLE_FILE
+    return isinstance(error, FixConfig | FixRequest)
