@@ -47,12 +47,13 @@ REASONS = (
 class _Gates:
     """What is asked before the walk; arrays of shape (rows,).
 
-    first: slot of the first bar. closes, warm_bars: how many there are. warm_at: moment at which the warm-up's bars
-    were there.
+    first: slot of the first bar; opened_at: moment at which it opened, the session's end where no bar came. closes,
+    warm_bars: how many there are. warm_at: moment at which the warm-up's bars were there.
     """
 
     has_bar: BoolArray
     first: IntArray
+    opened_at: IntArray
     first_open: FloatArray
     closes: IntArray
     mean: FloatArray
@@ -100,39 +101,25 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
     # A stop so near that no risk is left in floats would make R infinite.
     at_risk = (walk.atr > 0) & (stop_price > 0) & (stop_price < entry_price)
 
-    failed = (
-        ~gates.has_bar,
-        gates.closes < rules.sma_period,
-        gates.warm_bars < rules.ema_period,
-        ~(gates.first_open > gates.mean),
-        walk.missing > rules.max_missing,
-        walk.first_close_below == NONE,
-        walk.reversal == NONE,
-        walk.confirmation == NONE,
-        walk.invalidated,
-        np.isnan(entry_price) | (entry > exits),
-        ~at_risk,
+    start, opened, over = _all(batch, rules.first_slot), gates.opened_at, end_of(walk.over)
+    window_over = end_of(_all(batch, rules.last_slot))
+    # For each reason but the last, in their order: where its rule failed, and the moment at which that was sure.
+    verdicts = (
+        (~gates.has_bar, opened),
+        (gates.closes < rules.sma_period, opened),
+        (gates.warm_bars < rules.ema_period, np.maximum(opened, end_of(start - 1))),
+        (~(gates.first_open > gates.mean), np.maximum(opened, gates.warm_at)),
+        (walk.missing > rules.max_missing, over),
+        (walk.first_close_below == NONE, window_over),
+        (walk.reversal == NONE, window_over),
+        (walk.confirmation == NONE, window_over),
+        (walk.invalidated, over),
+        (np.isnan(entry_price) | (entry > exits), end_of(entry)),
+        (~at_risk, opening_of(entry)),
     )
-    reason = np.select(failed, range(len(failed)), len(failed))
-    opened, over = opening_of(gates.first), end_of(walk.over)
-    window_over = end_of(np.full(batch.rows, rules.last_slot))
-    decided = np.choose(
-        reason,
-        (
-            end_of(session.session_slots - 1),
-            opened,
-            np.maximum(opened, end_of(np.full(batch.rows, rules.first_slot - 1))),
-            np.maximum(opened, gates.warm_at),
-            over,
-            window_over,
-            window_over,
-            window_over,
-            over,
-            end_of(entry),
-            opening_of(entry),
-            opening_of(entry),
-        ),
-    )
+    failed, sure = zip(*verdicts, strict=True)
+    reason = np.select(failed, range(len(failed)), REASONS.index(ENTERED))
+    decided = np.select(failed, sure, opening_of(entry))
     walked = reason > REASONS.index("incomplete_session")
     entered = reason == REASONS.index(ENTERED)
     measured, threshold, measured_slot = _measured(rules, reason, gates, walk, stop_price)
@@ -142,7 +129,7 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
         decided=decided,
         trend_mean=np.where(gates.has_bar, gates.mean, np.nan),
         trend_valid=gates.first_open > gates.mean,
-        trend_decided=opened,
+        trend_decided=gates.opened_at,
         first_close_below=np.where(walked, walk.first_close_below, NONE),
         reversal=np.where(walked, walk.reversal, NONE),
         reversal_strength_ok=np.where(walked, walk.strength_ok, NONE),
@@ -164,19 +151,21 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
 
 def _gates(rules: Dp20Parameters, batch: SessionBatch, session: SessionGrid) -> _Gates:
     opened = ~np.isnan(session.open)
-    first = np.argmax(opened, axis=0)
+    has_bar, first = np.any(opened, axis=0), np.argmax(opened, axis=0)
+    opened_at = np.where(has_bar, opening_of(first), end_of(session.session_slots - 1))
     earlier = np.sum(~np.isnan(batch.previous.close), axis=0)
     bars = earlier + np.cumsum(~np.isnan(session.close[: rules.first_slot]), axis=0)
     # The first slot at whose end enough bars are there.
     warm_slot = np.sum(bars < rules.ema_period, axis=0)
     return _Gates(
-        has_bar=np.any(opened, axis=0),
+        has_bar=has_bar,
         first=first,
+        opened_at=opened_at,
         first_open=_at(session.open, first),
         closes=np.sum(~np.isnan(batch.closes), axis=0),
         mean=sma(batch.closes),
         warm_bars=bars[-1] if rules.first_slot else earlier,
-        warm_at=np.where(earlier >= rules.ema_period, opening_of(first), end_of(warm_slot)),
+        warm_at=np.where(earlier >= rules.ema_period, opened_at, end_of(warm_slot)),
     )
 
 
@@ -274,6 +263,11 @@ def _measured(
     tell("invalidated", _at(walk.close, at), walk.ema, walk.confirmation)
     tell("zero_risk", np.where(walk.atr > 0, stop_price, walk.atr), 0.0, walk.confirmation + 1)
     return measured, threshold, slot
+
+
+def _all(batch: SessionBatch, slot: int) -> IntArray:
+    """The same slot for every row."""
+    return np.full(batch.rows, slot)
 
 
 def _first(true: BoolArray) -> tuple[BoolArray, IntArray]:
