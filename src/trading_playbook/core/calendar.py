@@ -7,7 +7,7 @@ exchange decides overnight is laid over it by the setting CALENDAR_OVERRIDES.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -69,6 +69,7 @@ def new_york_date(moment: datetime) -> date:
     return moment.astimezone(_new_york()).date()
 
 
+@cache
 def slot_label(slot: int, bar_minutes: int) -> str:
     """New York wall time, HH:MM, at which a slot opens; slot 0 opens at 09:30.
 
@@ -120,6 +121,12 @@ class Calendar:
     def is_open(self, day: date) -> bool:
         """Whether a New York date is a session; False outside the calendar's reach. Cheaper than session."""
         return self.first <= day <= self.last and self._closing_time(day) is not None
+
+    def open_days(self, year: int) -> Sequence[date]:
+        """The dates of a year's sessions, oldest first; none outside the calendar's reach."""
+        start = max(date(year, 1, 1), self.first)
+        days = (start + passed * _DAY for passed in range((min(date(year, 12, 31), self.last) - start).days + 1))
+        return [day for day in days if self._closing_time(day) is not None]
 
     def session(self, day: date) -> Session | None:
         """The session of a New York date; None on a closed day. Raises FixRequest outside the calendar's reach."""

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from trading_playbook.core.bars import FloatArray, IntArray
+from trading_playbook.core.bars import BoolArray, FloatArray, IntArray
 from trading_playbook.core.errors import CheckData
 
 _EPOCH = date(1970, 1, 1)
@@ -62,11 +62,11 @@ class CheckedCloses:
     off_session: int
 
 
-def check_closes(daily: DailyCloses, is_session: Callable[[date], bool]) -> CheckedCloses:
-    """The closes that may be counted on, and what is wrong with the others."""
+def check_closes(daily: DailyCloses, are_sessions: Callable[[IntArray], BoolArray]) -> CheckedCloses:
+    """The closes that may be counted on, and what is wrong with the others. are_sessions: of day numbers."""
     order = np.lexsort((daily.closes, daily.days))
     days, closes = daily.days[order], daily.closes[order]
-    on_session = np.array([is_session(day_of(number)) for number in days], dtype=np.bool_)
+    on_session = are_sessions(days)
     days, closes = days[on_session], closes[on_session]
     same_day = np.zeros(len(days), dtype=np.bool_)
     same_day[1:] = days[1:] == days[:-1]

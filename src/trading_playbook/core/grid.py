@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Self
 
 import numpy as np
 
@@ -13,15 +12,14 @@ from trading_playbook.core.bars import (
     COLUMNS,
     MINUTE,
     PRICES,
-    SECOND,
     Bars,
     FloatArray,
     IntArray,
     faults_of,
     sorted_and_distinct,
 )
-from trading_playbook.core.calendar import Session
 from trading_playbook.core.errors import CheckData
+from trading_playbook.core.schedule import Timetable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +48,6 @@ class SessionGrid:
         return int(self.open.shape[1])
 
     @classmethod
-    def empty(cls, *, bar_minutes: int, session_slots: IntArray, slots: int) -> Self:
-        """A grid without a bar."""
-        shape = (slots, len(session_slots))
-        columns = {name: np.full(shape, np.nan) for name in COLUMNS}
-        return cls(bar_minutes=bar_minutes, session_slots=session_slots, **columns)
-
-    @classmethod
     def side_by_side(cls, grids: Sequence[SessionGrid]) -> SessionGrid:
         """The rows of several grids of the same bar length as one grid, as tall as the tallest."""
         if len(grids) == 1:
@@ -71,10 +62,14 @@ class SessionGrid:
 
     def take(self, rows: IntArray) -> SessionGrid:
         """These rows, in this order; a row may be taken more than once."""
+        which: IntArray | slice = rows
+        if len(rows) and np.all(rows[1:] == rows[:-1] + 1):
+            # Neighbours are the usual case, and a view of them costs nothing.
+            which = slice(int(rows[0]), int(rows[-1]) + 1)
         return SessionGrid(
             bar_minutes=self.bar_minutes,
-            session_slots=self.session_slots[rows],
-            **{name: np.take(getattr(self, name), rows, axis=1) for name in COLUMNS},
+            session_slots=self.session_slots[which],
+            **{name: getattr(self, name)[:, which] for name in COLUMNS},
         )
 
     def of_height(self, slots: int) -> SessionGrid:
@@ -111,37 +106,45 @@ class LaidOut:
     repeats: int = 0
 
 
-def lay_out(bars: Bars, sessions: Sequence[Session], bar_minutes: int) -> LaidOut:
-    """Check the regular-hours bars of these sessions (oldest first) and lay them on a grid of bar_minutes slots.
+def lay_out(bars: Bars, timetable: Timetable, bar_minutes: int) -> LaidOut:
+    """Check the regular-hours bars of these sessions and lay them on a grid of bar_minutes slots.
 
     Bars outside the sessions' regular hours are left aside unchecked. The checks are made on the bars as the feed gave
     them, before finer bars are resampled. Raises ValueError where bar_minutes is no multiple of the bars' length.
     """
-    if bar_minutes % bars.minutes:
+    per_slot, rest = divmod(bar_minutes, bars.minutes)
+    if rest:
         raise ValueError(f"bars of {bars.minutes} minutes cannot make bars of {bar_minutes}")
     bars, repeats = sorted_and_distinct(bars)
-    opens = np.array([round(session.opens.timestamp()) * SECOND for session in sessions], dtype=np.int64)
-    closes = np.array([round(session.closes.timestamp()) * SECOND for session in sessions], dtype=np.int64)
-    begins = np.searchsorted(bars.opened, opens, side="left")
-    ends = np.searchsorted(bars.opened, closes, side="left")
-    counts = ends - begins
-    rows = np.repeat(np.arange(len(sessions)), counts)
+    begins = np.searchsorted(bars.opened, timetable.opens, side="left")
+    counts = np.searchsorted(bars.opened, timetable.closes, side="left") - begins
     inside = bars.take(_positions(begins, counts))
-    since_open = inside.opened - opens[rows]
-    faults = faults_of(inside, rows, since_open, sessions)
-
-    session_slots = np.array([session.slots(bars.minutes) for session in sessions], dtype=np.int64)
-    grid = SessionGrid.empty(
-        bar_minutes=bars.minutes, session_slots=session_slots, slots=int(session_slots.max(initial=0))
-    )
+    since_open = inside.opened - np.repeat(timetable.opens, counts)
     slots = since_open // (bars.minutes * MINUTE)
-    for name in COLUMNS:
-        getattr(grid, name)[slots, rows] = getattr(inside, name)
+
+    rows, session_slots = len(timetable.sessions), timetable.slots(bar_minutes)
+    height = int(session_slots.max(initial=0)) * per_slot
+    # Bars of one session lie beside each other, and so do their places: row by row, turned to slot by slot at the end.
+    places = np.repeat(np.arange(rows) * height, counts) + slots
+    columns = {name: _spread(getattr(inside, name), places, rows, height) for name in COLUMNS}
+    if per_slot > 1:
+        columns = _resampled(columns, per_slot)
     return LaidOut(
-        grid=_resampled(grid, bar_minutes // bars.minutes),
-        faults=faults,
-        repeats=_repeats_inside(repeats, opens, closes),
+        grid=SessionGrid(
+            bar_minutes=bar_minutes,
+            session_slots=session_slots,
+            **{name: np.ascontiguousarray(column.T) for name, column in columns.items()},
+        ),
+        faults=faults_of(inside, counts, since_open, slots, timetable.sessions),
+        repeats=_repeats_inside(repeats, timetable),
     )
+
+
+def _spread(values: FloatArray, places: IntArray, rows: int, height: int) -> FloatArray:
+    """The values at their places of an array of shape (rows, height), NaN elsewhere."""
+    column = np.full(rows * height, np.nan)
+    column[places] = values
+    return column.reshape(rows, height)
 
 
 def _positions(begins: IntArray, counts: IntArray) -> IntArray | slice:
@@ -152,37 +155,29 @@ def _positions(begins: IntArray, counts: IntArray) -> IntArray | slice:
     return np.repeat(begins - before, counts) + np.arange(counts.sum())
 
 
-def _resampled(grid: SessionGrid, per_slot: int) -> SessionGrid:
-    """Bars of per_slot neighbouring slots as one: it exists where at least one of them does."""
-    if per_slot == 1:
-        return grid
-    slots = -(-grid.slots // per_slot)
-    parts = grid.of_height(slots * per_slot)
-    opened = parts.open[0::per_slot].copy()
-    high, low = parts.high[0::per_slot].copy(), parts.low[0::per_slot].copy()
-    closed, volume = parts.close[0::per_slot].copy(), parts.volume[0::per_slot].copy()
-    for part in range(1, per_slot):
-        later = {name: getattr(parts, name)[part::per_slot] for name in COLUMNS}
-        opened = np.where(np.isnan(opened), later["open"], opened)
-        closed = np.where(np.isnan(later["close"]), closed, later["close"])
-        # fmax and fmin take the bar that exists where the other does not.
-        np.fmax(high, later["high"], out=high)
-        np.fmin(low, later["low"], out=low)
-        volume = np.where(np.isnan(volume), later["volume"], volume + np.nan_to_num(later["volume"]))
-    return SessionGrid(
-        bar_minutes=grid.bar_minutes * per_slot,
-        session_slots=-(-grid.session_slots // per_slot),
-        open=opened,
-        high=high,
-        low=low,
-        close=closed,
-        volume=volume,
-    )
+def _resampled(columns: Mapping[str, FloatArray], per_slot: int) -> dict[str, FloatArray]:
+    """Bars of per_slot neighbouring slots as one, arrays of shape (rows, slots): it exists where one of them does."""
+    parts = {name: column.reshape(len(column), -1, per_slot) for name, column in columns.items()}
+    whole = {name: part[:, :, 0] for name, part in parts.items()}
+    for place in range(1, per_slot):
+        later = {name: part[:, :, place] for name, part in parts.items()}
+        before, after = ~np.isnan(whole["close"]), ~np.isnan(later["close"])
+        whole = {
+            "open": np.where(before, whole["open"], later["open"]),
+            # fmax and fmin take the bar that exists where the other does not.
+            "high": np.fmax(whole["high"], later["high"]),
+            "low": np.fmin(whole["low"], later["low"]),
+            "close": np.where(after, later["close"], whole["close"]),
+            "volume": np.where(
+                before & after, whole["volume"] + later["volume"], np.where(before, whole["volume"], later["volume"])
+            ),
+        }
+    return whole
 
 
-def _repeats_inside(times: IntArray, opens: IntArray, closes: IntArray) -> int:
+def _repeats_inside(times: IntArray, timetable: Timetable) -> int:
     """How many of the dropped copies lay in these sessions' regular hours."""
     if not len(times):
         return 0
-    row = np.searchsorted(opens, times, side="right") - 1
-    return int(np.sum((row >= 0) & (times < closes[row])))
+    row = np.searchsorted(timetable.opens, times, side="right") - 1
+    return int(np.sum((row >= 0) & (times < timetable.closes[row])))

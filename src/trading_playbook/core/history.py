@@ -5,15 +5,16 @@ These checks belong to the run, not to a strategy: a session that fails one gets
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import numpy as np
 
 from trading_playbook.core.bars import Bars, BoolArray, IntArray
-from trading_playbook.core.calendar import Calendar, Session, slot_label
+from trading_playbook.core.calendar import Session, slot_label
 from trading_playbook.core.daily import (
     CheckedCloses,
     DailyCloses,
@@ -24,7 +25,8 @@ from trading_playbook.core.daily import (
     price_factors,
 )
 from trading_playbook.core.errors import CheckData, NoData
-from trading_playbook.core.grid import LaidOut, SessionGrid, lay_out
+from trading_playbook.core.grid import LaidOut, lay_out
+from trading_playbook.core.schedule import Schedule, Timetable, are_sessions
 from trading_playbook.core.strategies.protocol import SessionBatch, Strategy
 
 TAIL_SLOTS = 8
@@ -61,51 +63,40 @@ class Prepared:
         return [(self.symbol, session.date) for session in self.sessions]
 
 
-def prepare(
-    history: History, sessions: Sequence[Session], calendar: Calendar, strategy: Strategy, accepted: Collection[date]
-) -> Prepared:
-    """Check the bars and closes of these sessions (oldest first) and lay out what the strategy asks for.
+def prepare(history: History, schedule: Schedule, strategy: Strategy, accepted: Collection[date]) -> Prepared:
+    """Check the bars and closes of the scheduled sessions and lay out what the strategy asks for.
 
     accepted: sessions that a person accepted by name though they are short or empty.
     """
-    previous = [calendar.previous(session.date) for session in sessions]
-    known = {session.date: session for session in (*previous, *sessions)}
-    days = sorted(known)
-    laid = lay_out(history.bars, [known[day] for day in days], strategy.needs.bar_minutes)
-    coverage = _coverage(laid.grid, strategy)
-    row_of = {day: row for row, day in enumerate(days)}
-    checked = check_closes(history.daily, calendar.is_open)
-    closes, close_days, ends = closes_before(checked, _numbers(sessions), strategy.needs.closes)
+    own, before, days = schedule.own, schedule.before, schedule.timetable.days
+    laid = lay_out(history.bars, schedule.timetable, strategy.needs.bar_minutes)
+    coverage = _coverage(history, laid, schedule.timetable, strategy, accepted)
+    checked = check_closes(history.daily, partial(are_sessions, schedule.calendar))
+    count = strategy.needs.closes
+    closes, close_days, ends = closes_before(checked, days[own], count)
 
-    def fault_of(session: Session, before: Session, end: int) -> CheckData | None:
-        row, row_before = row_of[session.date], row_of[before.date]
-        fault = laid.faults.get(row) or laid.faults.get(row_before)
-        if fault is None and session.date not in accepted:
-            fault = coverage.fault(history.symbol, session.date, row)
-        # A previous session before the feed's first bar has none for a good reason: the session alone is used.
-        begun = history.bars.first_session is not None and history.bars.first_session < before.date
-        if fault is None and before.date not in accepted and (begun or not coverage.empty[row_before]):
-            fault = coverage.fault(history.symbol, before.date, row_before)
-        return fault or _bad_close(checked, end, strategy.needs.closes)
-
+    bad_closes = np.zeros(len(checked.days), dtype=np.bool_)
+    bad_closes[list(checked.faults)] = True
+    bad_so_far = np.concatenate([[0], np.cumsum(bad_closes)])
+    uses_bad_close = bad_so_far[ends] > bad_so_far[np.maximum(ends - count, 0)]
     refused: dict[date, CheckData] = {}
-    for session, before, end in zip(sessions, previous, ends.tolist(), strict=True):
-        if (fault := fault_of(session, before, end)) is not None:
-            refused[session.date] = _needed_by(fault, history.symbol, session.date)
+    troubled = coverage.bad_itself[own] | coverage.bad_before[before] | uses_bad_close
+    for place in np.flatnonzero(troubled).tolist():
+        fault = coverage.fault(own[place], before[place]) or _bad_close(checked, ends[place], count)
+        day = schedule.timetable.sessions[own[place]].date
+        refused[day] = _needed_by(fault, history.symbol, day)
 
-    good = np.array([session.date not in refused for session in sessions], dtype=np.bool_)
-    own = np.array([row_of[session.date] for session in sessions], dtype=np.int64)[good]
-    prior = np.array([row_of[session.date] for session in previous], dtype=np.int64)[good]
-    numbers = _numbers(sessions)[good]
+    own, before = own[~troubled], before[~troubled]
+    factors = price_factors(history.splits, close_days[:, ~troubled], days[own])
     return Prepared(
         symbol=history.symbol,
-        sessions=tuple(session for session in sessions if session.date not in refused),
+        sessions=tuple(schedule.timetable.sessions[place] for place in own.tolist()),
         batch=SessionBatch(
             session=laid.grid.take(own),
-            previous=laid.grid.take(prior).divided_by(price_factors(history.splits, _numbers(previous)[good], numbers)),
-            closes=closes[:, good] / price_factors(history.splits, close_days[:, good], numbers),
+            previous=laid.grid.take(before).divided_by(price_factors(history.splits, days[before], days[own])),
+            closes=closes[:, ~troubled] / factors,
         ),
-        accepted=tuple((coverage.empty | coverage.cut_short)[own].tolist()),
+        accepted=tuple(coverage.short[own].tolist()),
         refused=refused,
         remarks=_remarks(history.symbol, laid, checked),
     )
@@ -113,53 +104,80 @@ def prepare(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Coverage:
-    """Which sessions are without any bar, and which end before their exit; arrays of shape (sessions,).
+    """Which sessions of a timetable cannot be used for lack of bars or for bad ones; arrays of shape (sessions,).
 
-    tail: first and last slot of the stretch that must hold a bar, shape (2, sessions).
+    empty: without any bar. short: empty, or without a bar in the tail, the last slots that must hold one.
+    bad_itself: cannot be judged. bad_before: cannot be the session before one that is.
     """
 
+    symbol: str
+    timetable: Timetable
+    faults: Mapping[int, CheckData]
     empty: BoolArray
-    cut_short: BoolArray
-    tail: IntArray
+    short: BoolArray
+    tail: tuple[IntArray, IntArray]
     bar_minutes: int
+    bad_itself: BoolArray
+    bad_before: BoolArray
 
-    def fault(self, symbol: str, day: date, row: int) -> CheckData | None:
-        """What is wrong with a session that nobody accepted."""
-        if self.empty[row]:
+    def fault(self, own: int, before: int) -> CheckData | None:
+        """What keeps a session from being judged, for its own bars or for those of the session before it."""
+        if fault := self.faults.get(own) or self.faults.get(before):
+            return fault
+        if self.bad_itself[own]:
+            return self._shortness(own)
+        return self._shortness(before) if self.bad_before[before] else None
+
+    def _shortness(self, place: int) -> CheckData:
+        symbol, day = self.symbol, self.timetable.sessions[place].date
+        remedy = f"wait for the feed, or accept the session with --accept {symbol}:{day}"
+        if self.empty[place]:
             return NoData(
-                f"{symbol} {day}: the exchange was open and the feed has no bar; wait for the feed, "
-                f"or accept the session with --accept {symbol}:{day}",
-                symbol=symbol,
-                session=day,
+                f"{symbol} {day}: the exchange was open and the feed has no bar; {remedy}", symbol=symbol, session=day
             )
-        if self.cut_short[row]:
-            first, last = (slot_label(int(slot), self.bar_minutes) for slot in self.tail[:, row])
-            return CheckData(
-                f"{symbol} {day}: truncated_session, no bar from {first} to {last}; wait for the feed, "
-                f"or accept the session with --accept {symbol}:{day}",
-                kind="truncated_session",
-                symbol=symbol,
-                session=day,
-            )
-        return None
+        first, last = (slot_label(int(slots[place]), self.bar_minutes) for slots in self.tail)
+        return CheckData(
+            f"{symbol} {day}: truncated_session, no bar from {first} to {last}; {remedy}",
+            kind="truncated_session",
+            symbol=symbol,
+            session=day,
+        )
 
 
-def _coverage(grid: SessionGrid, strategy: Strategy) -> _Coverage:
-    has_bar = ~np.isnan(grid.close)
+def _coverage(
+    history: History, laid: LaidOut, timetable: Timetable, strategy: Strategy, accepted: Collection[date]
+) -> _Coverage:
+    grid = laid.grid
     last = strategy.exit_slot(grid.session_slots)
     first = np.maximum(last - TAIL_SLOTS + 1, 0)
-    slots = np.arange(grid.slots)[:, np.newaxis]
-    empty = ~np.any(has_bar, axis=0)
-    in_tail = (has_bar & (slots >= first) & (slots <= last)).any(axis=0)
+    tails = first[:, np.newaxis] + np.arange(TAIL_SLOTS)
+    has_tail = ~np.isnan(grid.close[np.minimum(tails, last[:, np.newaxis]), np.arange(grid.rows)[:, np.newaxis]])
+    short = ~np.any(has_tail, axis=1)
+    empty = short & np.all(np.isnan(grid.close), axis=0)
+
+    faulty = np.zeros(grid.rows, dtype=np.bool_)
+    faulty[list(laid.faults)] = True
+    unforgiven = short & ~np.array([session.date in accepted for session in timetable.sessions], dtype=np.bool_)
+    # A previous session before the feed's first bar is empty for a good reason: the later one is judged alone.
+    begun = np.zeros(grid.rows, dtype=np.bool_)
+    if history.bars.first_session is not None:
+        begun = timetable.days > day_number(history.bars.first_session)
     return _Coverage(
-        empty=empty, cut_short=~empty & ~in_tail, tail=np.stack([first, last]), bar_minutes=grid.bar_minutes
+        symbol=history.symbol,
+        timetable=timetable,
+        faults=laid.faults,
+        empty=empty,
+        short=short,
+        tail=(first, last),
+        bar_minutes=grid.bar_minutes,
+        bad_itself=faulty | unforgiven,
+        bad_before=faulty | (unforgiven & (begun | ~empty)),
     )
 
 
-def _bad_close(checked: CheckedCloses, end: int, count: int) -> CheckData | None:
+def _bad_close(checked: CheckedCloses, end: int, count: int) -> CheckData:
     """The first bad one of the `count` closes that end before this position."""
-    bad = [position for position in checked.faults if end - count <= position < end]
-    return checked.faults[min(bad)] if bad else None
+    return checked.faults[min(position for position in checked.faults if end - count <= position < end)]
 
 
 def _needed_by(fault: CheckData, symbol: str, day: date) -> CheckData:
@@ -179,7 +197,3 @@ def _remarks(symbol: str, laid: LaidOut, checked: CheckedCloses) -> tuple[str, .
         "daily closes left out because their date is no session": checked.off_session,
     }
     return tuple(f"{symbol}: {count} {what}" for what, count in counts.items() if count)
-
-
-def _numbers(sessions: Sequence[Session]) -> IntArray:
-    return np.array([day_number(session.date) for session in sessions], dtype=np.int64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trading_playbook.core.bars import FloatArray
+from trading_playbook.core.bars import BoolArray, FloatArray
 
 
 def sma(values: FloatArray) -> FloatArray:
@@ -25,12 +25,19 @@ def ema(close: FloatArray, period: int) -> FloatArray:
     e_0 is the first close, then e + k (c - e) with k = 2 / (period + 1).
     """
     weight = 2 / (period + 1)
+    exists = ~np.isnan(close)
+    everywhere = np.all(exists, axis=1).tolist()
+    last_to_begin = np.argmax(exists, axis=0).max(initial=0)
     result = np.empty_like(close)
     latest = np.full(close.shape[1], np.nan)
     for slot, price in enumerate(close):
-        value = np.where(np.isnan(latest), price, latest + weight * (price - latest))
-        latest = np.where(np.isnan(value), latest, value)
-        result[slot] = value
+        value = result[slot]
+        np.subtract(price, latest, out=value)
+        np.multiply(value, weight, out=value)
+        np.add(latest, value, out=value)
+        if slot <= last_to_begin:
+            np.copyto(value, price, where=np.isnan(latest))
+        latest = _kept(latest, value, exists[slot], everywhere[slot])
     return result
 
 
@@ -42,19 +49,32 @@ def wilder_atr(high: FloatArray, low: FloatArray, close: FloatArray, period: int
     Source: Wilder, New Concepts in Technical Trading Systems (1978).
     """
     rows = close.shape[1]
-    result = np.full_like(close, np.nan)
+    exists = ~np.isnan(close)
+    everywhere = np.all(exists, axis=1).tolist()
+    result = np.empty_like(close)
+    # The first bar has no close before it; its own lies inside its range and so adds nothing.
+    before = close[np.argmax(exists, axis=0), np.arange(rows)]
     average, total = np.full(rows, np.nan), np.zeros(rows)
-    before = np.full(rows, np.nan)
-    count = np.zeros(rows, dtype=np.int64)
-    for slot in range(len(close)):
-        exists = ~np.isnan(close[slot])
-        # fmax passes over the distances to a close that is not there.
-        reach = np.fmax(np.abs(high[slot] - before), np.abs(low[slot] - before))
-        true_range = np.fmax(high[slot] - low[slot], reach)
-        count = count + exists
-        total = np.where(exists & (count <= period), total + true_range, total)
-        smoothed = ((period - 1) * average + true_range) / period
-        average = np.where(exists & (count >= period), np.where(count == period, total / period, smoothed), average)
-        before = np.where(exists, close[slot], before)
-        result[slot] = np.where(exists, average, np.nan)
+    count, warming = np.zeros(rows, dtype=np.int64), True
+    true_range, floor = np.empty(rows), np.empty(rows)
+    for slot, here in enumerate(exists):
+        np.maximum(high[slot], before, out=true_range)
+        np.minimum(low[slot], before, out=floor)
+        np.subtract(true_range, floor, out=true_range)
+        value = result[slot]
+        np.multiply(average, period - 1, out=value)
+        np.add(value, true_range, out=value)
+        np.divide(value, period, out=value)
+        if warming:
+            count += here
+            np.add(total, true_range, out=total, where=here)
+            np.copyto(value, total / period, where=here & (count == period))
+            warming = count.min(initial=period) < period
+        average = _kept(average, value, here, everywhere[slot])
+        before = _kept(before, close[slot], here, everywhere[slot])
     return result
+
+
+def _kept(old: FloatArray, new: FloatArray, where: BoolArray, everywhere: bool) -> FloatArray:
+    """The new values where a bar is, the old ones elsewhere; without copying where every row has its bar."""
+    return new if everywhere else np.where(where, new, old)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeVar
 
-from trading_playbook.core.calendar import Session
+from trading_playbook.core.calendar import Calendar, Session
+from trading_playbook.core.daily import DailyCloses
 from trading_playbook.core.errors import CheckData, FixConfig, FixRequest, PlaybookError
 from trading_playbook.core.history import History, Prepared, prepare
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.merge import merge, require_one_origin
 from trading_playbook.core.rows import RowMaker, judge_sessions
+from trading_playbook.core.schedule import Schedule
 from trading_playbook.core.statistics import summarize
 from trading_playbook.core.strategies.protocol import SessionBatch
 from trading_playbook.ports import Manifest, RowQuery, WriteResult
@@ -131,8 +133,8 @@ def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: _Harvest, wat
         with watch.stage("judge"):
             prepared = [
                 ready
-                for history, own in fetched
-                if (ready := _prepare(request, tools, history, own, accepted, harvest)) is not None
+                for history, schedule in fetched
+                if (ready := _prepare(request, history, schedule, accepted, harvest)) is not None
             ]
             harvest.rows += _judged_rows(maker, prepared)
         done += sum(map(len, sessions.values()))
@@ -153,45 +155,54 @@ def _batches(sessions: Sessions) -> Iterator[Sessions]:
         yield batch
 
 
-def _fetch(
-    request: RunRequest, tools: Tools, sessions: Sessions, harvest: _Harvest
-) -> list[tuple[History, tuple[Session, ...]]]:
+def _fetch(request: RunRequest, tools: Tools, sessions: Sessions, harvest: _Harvest) -> list[tuple[History, Schedule]]:
     """What the feed knows of each symbol, with the sessions at which the symbol was listed."""
     needs, feed = request.play.strategy.needs, tools.feed
     first = min(own[0].date for own in sessions.values())
     last = max(own[-1].date for own in sessions.values())
     closes = harvest.good(feed.daily_closes(list(sessions), before=first, count=needs.closes, through=last))
-    listed: dict[str, tuple[Session, ...]] = {}
-    for symbol, daily in closes.items():
-        since = daily.first_session or first
-        listed[symbol] = tuple(session for session in sessions[symbol] if session.date >= since)
-        if early := tuple(session.date for session in sessions[symbol] if session.date < since):
-            harvest.not_listed[symbol] = early
-    wanted = [symbol for symbol, own in listed.items() if own]
-    if not wanted:
-        return []
-    splits = harvest.good(feed.splits(wanted, through=last))
-    days = {session.date: session for symbol in wanted for session in listed[symbol]}
-    days |= {before.date: before for before in map(tools.calendar.previous, list(days))}
-    bars = harvest.good(feed.bars(list(splits), [days[day] for day in sorted(days)], needs.bar_minutes))
+    listed = {symbol: _listed(symbol, sessions[symbol], daily, harvest) for symbol, daily in closes.items()}
+    splits = harvest.good(feed.splits([symbol for symbol, own in listed.items() if own], through=last))
+    schedules = _schedules({symbol: listed[symbol] for symbol in splits}, tools.calendar)
+    days = {session.date: session for schedule in schedules.values() for session in schedule.timetable.sessions}
+    bars = harvest.good(feed.bars(list(schedules), [days[day] for day in sorted(days)], needs.bar_minutes))
     return [
-        (History(symbol=symbol, bars=own, daily=closes[symbol], splits=splits[symbol]), listed[symbol])
+        (History(symbol=symbol, bars=own, daily=closes[symbol], splits=splits[symbol]), schedules[symbol])
         for symbol, own in bars.items()
     ]
 
 
+def _listed(symbol: str, sessions: tuple[Session, ...], daily: DailyCloses, harvest: _Harvest) -> tuple[Session, ...]:
+    """The sessions from the symbol's first daily bar on; the earlier ones are counted."""
+    since = daily.first_session
+    if since is None or since <= sessions[0].date:
+        return sessions
+    harvest.not_listed[symbol] = tuple(session.date for session in sessions if session.date < since)
+    return tuple(session for session in sessions if session.date >= since)
+
+
+def _schedules(sessions: Sessions, calendar: Calendar) -> dict[str, Schedule]:
+    """A schedule for each symbol; symbols with the very same sessions, the usual case, share one."""
+    schedules: dict[str, Schedule] = {}
+    schedule: Schedule | None = None
+    for symbol, own in sessions.items():
+        if schedule is None or schedule.sessions is not own:
+            schedule = Schedule.of(own, calendar)
+        schedules[symbol] = schedule
+    return schedules
+
+
 def _prepare(
     request: RunRequest,
-    tools: Tools,
     history: History,
-    sessions: tuple[Session, ...],
+    schedule: Schedule,
     accepted: frozenset[tuple[str, date]],
     harvest: _Harvest,
 ) -> Prepared | None:
     """One symbol made ready to be judged. A bug that its data brings out is kept as an error and harms no other."""
     own = {session for symbol, session in accepted if symbol == history.symbol}
     try:
-        prepared = prepare(history, sessions, tools.calendar, request.play.strategy, own)
+        prepared = prepare(history, schedule, request.play.strategy, own)
     except Exception as error:
         harvest.errors.append(error)
         return None
