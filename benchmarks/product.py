@@ -2,52 +2,113 @@
 
     python -m benchmarks.product FOLDER SYMBOLS
 
-loads and judges so many symbols and makes the journal's text, for the peak memory of such a process.
+loads and judges so many symbols and makes the journal's text, for the peak memory of such a process. The steps are
+those of trading_playbook.runs, batch by batch, without its places and its clock.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.data import Bars, make
+from benchmarks.data import END, START, Bars, make
+from trading_playbook.core.calendar import Calendar
+from trading_playbook.core.costs import NoCost
+from trading_playbook.core.errors import PlaybookError
+from trading_playbook.core.history import History, Prepared, prepare
+from trading_playbook.core.journal import JournalRow
+from trading_playbook.core.journal_csv import StoredJournal, write_journal
+from trading_playbook.core.rows import JudgedSessions, Play, RowMaker, judge_sessions
+from trading_playbook.core.schedule import Schedule
+from trading_playbook.core.strategies import build_strategy
+from trading_playbook.core.strategies.protocol import SessionBatch
+from trading_playbook.feeds.files import FilesFeed
+from trading_playbook.runs.execution import BATCH_ROWS
 
-MISSING = "benchmarks/product.py is not yet connected to trading_playbook"
+CALENDAR = Calendar()
+PLAY = Play(strategy=build_strategy("dp20", {}), cost=NoCost())
+SCHEDULE = Schedule.of(CALENDAR.sessions(START, END), CALENDAR)
 
 
-def in_memory(bars: Bars) -> Any:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One judged batch with what its rows are made of."""
+
+    prepared: Sequence[Prepared]
+    batch: SessionBatch
+    sessions: JudgedSessions
+
+
+def in_memory(bars: Bars) -> list[History]:
     """Read every symbol's bars and daily closes into what engine() takes. Not timed."""
-    raise ImportError(MISSING)
+    return list(_histories(bars))
 
 
-def engine(loaded: Any) -> Any:
+def engine(loaded: Iterable[History]) -> list[Judged]:
     """Judge every session from data.START to data.END of what in_memory() gave: no files, no text.
 
     The bars are 1-minute ones as a feed gives them; resampling, checks and indicators are part of the work.
     """
-    raise ImportError(MISSING)
+    return list(_judged(loaded))
 
 
-def load_and_judge(bars: Bars) -> Any:
+def load_and_judge(bars: Bars) -> list[Judged]:
     """Read the files and judge every session from data.START to data.END; returns what engine() returns."""
-    raise ImportError(MISSING)
+    return list(_judged(_histories(bars)))
 
 
-def entered(judged: Any) -> int:
+def entered(judged: Iterable[Judged]) -> int:
     """Return how many of the judged sessions have a trade, to be held against the rivals' count."""
-    raise ImportError(MISSING)
+    return sum(len(one.sessions.entries) for one in judged)
 
 
-def to_text(judged: Any) -> str:
+def to_text(judged: Iterable[Judged]) -> str:
     """Return the journal of what was judged as its CSV text, a row a session."""
-    raise ImportError(MISSING)
+    maker = RowMaker(play=PLAY, data_feed="files")
+    rows: list[JournalRow] = []
+    for one in judged:
+        keys = [key for ready in one.prepared for key in ready.keys]
+        accepted = [flag for ready in one.prepared for flag in ready.accepted]
+        rows += maker.rows(keys, one.batch, one.sessions, accepted)
+    return write_journal(StoredJournal.of(rows)).decode()
+
+
+def _histories(bars: Bars) -> Iterator[History]:
+    """What the feed of files knows of each symbol, one after the other."""
+    feed = FilesFeed(bars.folder, CALENDAR)
+    sessions, needs = SCHEDULE.timetable.sessions, PLAY.strategy.needs
+    for symbol in bars.symbols:
+        daily = feed.daily_closes([symbol], before=START, count=needs.closes, through=END)[symbol]
+        own = feed.bars([symbol], sessions, needs.bar_minutes)[symbol]
+        if isinstance(daily, PlaybookError) or isinstance(own, PlaybookError):
+            raise SystemExit(f"{symbol}: the benchmark's own bars cannot be read")
+        yield History(symbol=symbol, bars=own, daily=daily)
+
+
+def _judged(histories: Iterable[History]) -> Iterator[Judged]:
+    waiting: list[Prepared] = []
+    for history in histories:
+        waiting.append(prepare(history, SCHEDULE, PLAY.strategy, ()))
+        if sum(len(ready.sessions) for ready in waiting) + len(SCHEDULE.sessions) > BATCH_ROWS:
+            yield _judge(waiting)
+            waiting = []
+    if waiting:
+        yield _judge(waiting)
+
+
+def _judge(prepared: Sequence[Prepared]) -> Judged:
+    batch = SessionBatch.side_by_side([ready.batch for ready in prepared])
+    return Judged(prepared, batch, judge_sessions(PLAY.strategy, batch))
 
 
 def main(argv: list[str]) -> None:
-    """Do the whole work once and throw the text away."""
+    """Do the whole work once, batch by batch as a run does, and throw the text away."""
     folder, symbols = argv
-    to_text(load_and_judge(make(Path(folder), int(symbols))))
+    bars = make(Path(folder), int(symbols))
+    for judged in _judged(_histories(bars)):
+        to_text([judged])
 
 
 if __name__ == "__main__":
