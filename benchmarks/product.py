@@ -19,7 +19,7 @@ from trading_playbook.core.costs import NoCost
 from trading_playbook.core.errors import PlaybookError
 from trading_playbook.core.history import History, Prepared, prepare
 from trading_playbook.core.journal import JournalRow
-from trading_playbook.core.journal_csv import StoredJournal, write_journal
+from trading_playbook.core.journal_csv import StoredJournal, StoredRow, write_journal
 from trading_playbook.core.rows import JudgedSessions, Play, RowMaker, judge_sessions
 from trading_playbook.core.schedule import Schedule
 from trading_playbook.core.strategies import build_strategy
@@ -72,7 +72,7 @@ def to_text(judged: Iterable[Judged]) -> str:
         keys = [key for ready in one.prepared for key in ready.keys]
         accepted = [flag for ready in one.prepared for flag in ready.accepted]
         rows += maker.rows(keys, one.batch, one.sessions, accepted)
-    return write_journal(StoredJournal.of(rows)).decode()
+    return write_journal(StoredJournal(rows=tuple(map(StoredRow, rows)))).decode()
 
 
 def _histories(bars: Bars) -> Iterator[History]:

@@ -10,8 +10,9 @@ from typing import Protocol
 from trading_playbook.core.bars import Bars
 from trading_playbook.core.calendar import Session
 from trading_playbook.core.daily import DailyCloses, Split
-from trading_playbook.core.errors import PlaybookError, ReviewConflict
+from trading_playbook.core.errors import PlaybookError
 from trading_playbook.core.journal import JournalRow, RowKey
+from trading_playbook.core.merge import WriteResult as WriteResult
 
 
 class Clock(Protocol):
@@ -110,27 +111,8 @@ class ObjectStore(Protocol):
     def keys(self, prefix: str) -> Sequence[str]:
         """The keys that begin with prefix, sorted."""
 
-    def require_writable(self) -> None:
-        """Raise FixConfig where it can be told, without writing, that a put would be refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteResult:
-    """What finalize made durable at one place.
-
-    conflicts: stored rows that differ and were kept. drifted: rows that are equal though judged on other bars.
-    before, after: SHA-256 of the place's bytes around the write, taken from the very bytes that the write stands for;
-    before is None where there was nothing, both are None where nothing was written.
-    """
-
-    place: str
-    added: int = 0
-    unchanged: int = 0
-    revised: int = 0
-    conflicts: tuple[ReviewConflict, ...] = ()
-    drifted: tuple[RowKey, ...] = ()
-    before: str | None = None
-    after: str | None = None
+    def require_writable(self, key: str) -> None:
+        """Raise FixConfig where it can be told, without writing, that a put of this key would be refused."""
 
 
 class TradeWriter(Protocol):

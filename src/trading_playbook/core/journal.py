@@ -10,7 +10,7 @@ from datetime import date
 from enum import Enum, auto
 from operator import attrgetter
 
-from trading_playbook.core.numbers import number_text, rounded
+from trading_playbook.core.numbers import rounded, rounded_text
 
 ACCEPTED = "; accepted by name"
 """How the notes of a row end that was judged only because a person accepted its session."""
@@ -18,7 +18,8 @@ ACCEPTED = "; accepted by name"
 SIMULATED = "simulated"
 """data_feed of rows that no market made."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS = frozenset("=+-@\t\r\n")
+"""A spreadsheet may take a text that begins with one of these for a formula."""
 
 
 class Kind(Enum):
@@ -179,7 +180,7 @@ class JournalRow:
             if value is not None:
                 object.__setattr__(self, attribute, rounded(value))
         for value in _texts_of(self):
-            if value is not None and value.startswith(FORMULA_STARTS):
+            if value is not None and value[:1] in FORMULA_STARTS:
                 raise ValueError(f"a cell may not begin like a formula: {value[:40]!r}")
 
     @property
@@ -194,7 +195,7 @@ class JournalRow:
 
 _NUMBERS = tuple(column.attribute for column in COLUMNS if column.kind is Kind.NUMBER)
 _numbers_of = attrgetter(*_NUMBERS)
-_texts_of = attrgetter(*(column.attribute for column in COLUMNS if column.kind in (Kind.TEXT, Kind.TIME)))
+_texts_of = attrgetter(*(column.attribute for column in COLUMNS if column.kind is Kind.TEXT))
 _values_of = attrgetter(*(column.attribute for column in COLUMNS))
 _WRITERS: Mapping[Kind, Callable[..., str]] = {
     Kind.TEXT: str,
@@ -202,7 +203,7 @@ _WRITERS: Mapping[Kind, Callable[..., str]] = {
     Kind.TIME: str,
     Kind.FLAG: lambda value: "TRUE" if value else "FALSE",
     Kind.COUNT: str,
-    Kind.NUMBER: number_text,
+    Kind.NUMBER: rounded_text,
 }
 _READERS: Mapping[Kind, Callable[[str], object]] = {
     Kind.TEXT: str,

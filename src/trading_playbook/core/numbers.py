@@ -10,10 +10,15 @@ def rounded(value: float) -> float:
     return round(float(value), DECIMALS) + 0.0
 
 
-def number_text(value: float) -> str:
-    """A value as text: no exponent, at most 6 decimals, no trailing zeros but one decimal at least."""
-    value = rounded(value)
+def rounded_text(value: float) -> str:
+    """A rounded value as text: no exponent, at most 6 decimals, no trailing zeros but one decimal at least."""
     text = repr(value)
     if "e" in text:
         text = f"{value:.{DECIMALS}f}".rstrip("0")
-    return text + "0" if text.endswith(".") else text
+        return text + "0" if text.endswith(".") else text
+    return text
+
+
+def number_text(value: float) -> str:
+    """Any value as the journal would write it: rounded, then as text."""
+    return rounded_text(rounded(value))

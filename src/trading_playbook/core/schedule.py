@@ -25,7 +25,7 @@ class Timetable:
     @classmethod
     def of(cls, sessions: Sequence[Session]) -> Timetable:
         return cls(
-            sessions=sessions if isinstance(sessions, tuple) else tuple(sessions),
+            sessions=tuple(sessions),
             opens=_array(round(session.opens.timestamp()) * SECOND for session in sessions),
             closes=_array(round(session.closes.timestamp()) * SECOND for session in sessions),
             days=_array(day_number(session.date) for session in sessions),
@@ -58,7 +58,7 @@ class Schedule:
         place = {day: place for place, day in enumerate(days)}
         return cls(
             calendar=calendar,
-            sessions=sessions if isinstance(sessions, tuple) else tuple(sessions),
+            sessions=tuple(sessions),
             timetable=Timetable.of([known[day] for day in days]),
             own=_array(place[session.date] for session in sessions),
             before=_array(place[session.date] for session in previous),

@@ -162,7 +162,10 @@ def _fetch(request: RunRequest, tools: Tools, sessions: Sessions, harvest: _Harv
     last = max(own[-1].date for own in sessions.values())
     closes = harvest.good(feed.daily_closes(list(sessions), before=first, count=needs.closes, through=last))
     listed = {symbol: _listed(symbol, sessions[symbol], daily, harvest) for symbol, daily in closes.items()}
-    splits = harvest.good(feed.splits([symbol for symbol, own in listed.items() if own], through=last))
+    wanted = [symbol for symbol, own in listed.items() if own]
+    if not wanted:
+        return []
+    splits = harvest.good(feed.splits(wanted, through=last))
     schedules = _schedules({symbol: listed[symbol] for symbol in splits}, tools.calendar)
     days = {session.date: session for schedule in schedules.values() for session in schedule.timetable.sessions}
     bars = harvest.good(feed.bars(list(schedules), [days[day] for day in sorted(days)], needs.bar_minutes))

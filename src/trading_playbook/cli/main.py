@@ -1,0 +1,24 @@
+"""The command `trading-playbook`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from trading_playbook.cli import backtest
+from trading_playbook.cli.process import run_command
+from trading_playbook.version import VERSION
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line, run the command, return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="trading-playbook",
+        description="One trustworthy journal row for each symbol and session.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"trading-playbook {VERSION}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    backtest.add_parser(commands)
+    chosen = parser.parse_args(arguments)
+    return run_command(chosen.command, chosen)

@@ -1,0 +1,121 @@
+"""Bars that were never traded, for demos, rehearsals and tests: any symbol, every session since 2000."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TypeVar
+
+import numpy as np
+
+from trading_playbook.core.bars import COLUMNS, MINUTE, Bars, FloatArray
+from trading_playbook.core.calendar import Calendar, Session
+from trading_playbook.core.daily import DailyCloses, Split, day_number
+from trading_playbook.core.errors import FixRequest, PlaybookError
+from trading_playbook.core.parsing import parse_symbol
+from trading_playbook.core.schedule import Timetable
+from trading_playbook.feeds.walks import FIRST, DailyWalk, cents, daily_walk, session_walks, weekday_number
+from trading_playbook.ports import Usage
+
+BAR_MINUTES = 2
+
+Answer = TypeVar("Answer")
+
+
+class SimulatedFeed:
+    """A BarFeed of made-up bars, which depend on symbol, date and closing time alone.
+
+    Whole sessions of 2-minute bars since 2000-01-03, with the daily closes that go with them, and no splits.
+    """
+
+    name = "simulated"
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._weekdays = weekday_number(calendar.last) + 1
+
+    @property
+    def usage(self) -> Usage:
+        return Usage()
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return ()
+
+    def daily_closes(
+        self, symbols: Sequence[str], *, before: date, count: int, through: date
+    ) -> Mapping[str, DailyCloses | PlaybookError]:
+        """Raises FixRequest where the calendar does not reach that far."""
+        earlier = self._calendar.last_sessions(count, before - timedelta(days=1))
+        later = self._calendar.sessions(before, through) if before <= through else ()
+        days = [session.date for session in (*earlier, *later) if FIRST <= session.date <= through]
+        return _answers(symbols, lambda symbol: self._closes(symbol, days))
+
+    def bars(
+        self, symbols: Sequence[str], sessions: Sequence[Session], minutes: int
+    ) -> Mapping[str, Bars | PlaybookError]:
+        """Raises ValueError where bars of 2 minutes cannot make bars of so many."""
+        if minutes % BAR_MINUTES:
+            raise ValueError(f"bars of {minutes} minutes cannot be made of simulated ones, which have {BAR_MINUTES}")
+        timetable = Timetable.of([session for session in sessions if session.date >= FIRST])
+        return _answers(symbols, lambda symbol: self._bars(symbol, timetable))
+
+    def splits(self, symbols: Sequence[str], *, through: date) -> Mapping[str, tuple[Split, ...] | PlaybookError]:
+        return _answers(symbols, lambda symbol: ())
+
+    def _closes(self, symbol: str, days: Sequence[date]) -> DailyCloses:
+        closes = cents(daily_walk(symbol, self._weekdays).closes)
+        return DailyCloses(
+            symbol=symbol,
+            days=np.array(list(map(day_number, days)), dtype=np.int64),
+            closes=closes[list(map(weekday_number, days))],
+            first_session=self._first_session,
+        )
+
+    def _bars(self, symbol: str, timetable: Timetable) -> Bars:
+        walk = daily_walk(symbol, self._weekdays)
+        slots = timetable.slots(BAR_MINUTES)
+        first = np.cumsum(slots) - slots
+        place = np.arange(slots.sum()) - np.repeat(first, slots)
+        return Bars(
+            symbol=symbol,
+            minutes=BAR_MINUTES,
+            opened=np.repeat(timetable.opens, slots) + place * (BAR_MINUTES * MINUTE),
+            first_session=self._first_session,
+            **_columns(symbol, timetable, walk),
+        )
+
+    @property
+    def _first_session(self) -> date:
+        return self._calendar.sessions(FIRST, FIRST + timedelta(days=14))[0].date
+
+
+def _columns(symbol: str, timetable: Timetable, walk: DailyWalk) -> dict[str, FloatArray]:
+    """The bars' columns, one session after the other; sessions of one length are walked together."""
+    slots = timetable.slots(BAR_MINUTES)
+    first = np.cumsum(slots) - slots
+    columns = {name: np.empty(int(slots.sum())) for name in COLUMNS}
+    for length in sorted(set(slots.tolist())):
+        rows = np.flatnonzero(slots == length)
+        days = [timetable.sessions[row].date for row in rows.tolist()]
+        prices, shares = session_walks(symbol, days, length, walk)
+        places = first[rows][:, np.newaxis] + np.arange(length)
+        columns["open"][places] = prices[:, :, 0]
+        columns["high"][places] = prices.max(axis=2)
+        columns["low"][places] = prices.min(axis=2)
+        columns["close"][places] = prices[:, :, -1]
+        columns["volume"][places] = shares
+    return columns
+
+
+def _answers(symbols: Sequence[str], answer_of: Callable[[str], Answer]) -> Mapping[str, Answer | PlaybookError]:
+    """An answer for all that is written as a symbol is, and FixRequest for what is not."""
+    answers: dict[str, Answer | PlaybookError] = {}
+    for symbol in symbols:
+        try:
+            if parse_symbol(symbol) != symbol:
+                raise FixRequest(f"{symbol[:40]!r} is no symbol; write it in capital letters", symbol=symbol[:40])
+            answers[symbol] = answer_of(symbol)
+        except PlaybookError as error:
+            answers[symbol] = error
+    return answers

@@ -1,0 +1,85 @@
+"""The record of each run as a JSON file in a folder of any store."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import groupby, islice, takewhile
+
+from trading_playbook.ports import LostRace, Manifest, ObjectStore
+
+TIME_FORM = "%Y%m%dT%H%M%SZ"
+_NAME = re.compile(r"(?P<time>[0-9]{8}T[0-9]{6}Z)-(?P<run>[A-Za-z0-9_-]+)\.json")
+
+
+class ManifestLog:
+    """RunLog with one object a run, runs/20251104T220005Z-<run id>.json, named by when the run began (UTC).
+
+    The file is one JSON object: run_id, started and outcome, then the other facts. Read back, facts holds all of it.
+    """
+
+    def __init__(self, store: ObjectStore, folder: str = "runs") -> None:
+        self._store = store
+        self._folder = folder
+
+    def append(self, manifest: Manifest) -> str:
+        """Keep a manifest. Raises ValueError where its run id cannot be part of a name, or a fact is no JSON value."""
+        name = f"{_time_text(manifest.started)}-{manifest.run_id}.json"
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{manifest.run_id!r} is no run id; expected are letters, digits, - and _")
+        key = f"{self._folder}/{name}"
+        with suppress(LostRace):  # kept before, and a manifest is never changed
+            self._store.put(key, _content(manifest), expected=None)
+        return self._store.address(key)
+
+    def list(self, *, since: datetime | None = None, limit: int | None = None) -> Sequence[Manifest]:
+        """The manifests, newest first; what else lies in the folder, or cannot be read as one, is passed over."""
+        return list(islice(self._newest_first(since), limit))
+
+    def _newest_first(self, since: datetime | None) -> Iterator[Manifest]:
+        names = [key.removeprefix(f"{self._folder}/") for key in self._store.keys(f"{self._folder}/")]
+        ours = sorted(filter(_NAME.fullmatch, names), reverse=True)
+        if since is not None:
+            earliest = _time_text(since)
+            ours = list(takewhile(lambda name: _time_of(name) >= earliest, ours))
+        # Names tell seconds; within one the files must be opened to know which run began first.
+        for _, same_second in groupby(ours, key=_time_of):
+            found = [manifest for name in same_second if (manifest := self._read(name)) is not None]
+            found.sort(key=lambda manifest: manifest.started, reverse=True)
+            yield from (manifest for manifest in found if since is None or manifest.started >= since)
+
+    def _read(self, name: str) -> Manifest | None:
+        stored = self._store.get(f"{self._folder}/{name}")
+        return None if stored is None else _manifest(stored.content)
+
+
+def _time_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime(TIME_FORM)
+
+
+def _time_of(name: str) -> str:
+    return name.partition("-")[0]
+
+
+def _content(manifest: Manifest) -> bytes:
+    head = {
+        "run_id": manifest.run_id,
+        "started": manifest.started.astimezone(UTC).isoformat(),
+        "outcome": manifest.outcome,
+    }
+    return (json.dumps({**head, **manifest.facts, **head}, indent=2, allow_nan=False) + "\n").encode("ascii")
+
+
+def _manifest(content: bytes) -> Manifest | None:
+    """The manifest of a file, None where it is none."""
+    try:
+        facts = json.loads(content)
+        run_id, started, outcome = facts["run_id"], datetime.fromisoformat(facts["started"]), facts["outcome"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    if not isinstance(run_id, str) or not isinstance(outcome, str) or started.tzinfo is None:
+        return None
+    return Manifest(run_id=run_id, started=started.astimezone(UTC), outcome=outcome, facts=facts)
