@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from trading_playbook.core.journal import COLUMNS, JournalRow, Kind
 from trading_playbook.core.parsing import parse_accepted, parse_day, parse_symbols
 from trading_playbook.core.statistics import Statistics
 from trading_playbook.runs import RunReport, RunRequest, run
-from trading_playbook.wiring import build_clock, build_play, build_tools
+from trading_playbook.wiring import build_clock, build_play, build_tools, journal_in_memory, journal_on_disk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,8 @@ def backtest(
 
     symbols: QQQ, or QQQ,SPY, or several; SYMBOLS where none is given. start, end: session dates, both ends in.
     params: the strategy's parameters by name. cost: none, bps:NUMBER or per_share:DOLLARS. accept: sessions as
-    SYMBOL:YYYY-MM-DD. output: a path for the CSV journal; without one nothing is written. All else is as on the
+    SYMBOL:YYYY-MM-DD. output: a path for the CSV journal; without one no journal is read and nothing is
+    written. All else is as on the
     command line, where `trading-playbook backtest --help` tells more.
 
     Where some sessions could be judged and others not, the journal's errors tell of the others. Where none could, the
@@ -96,14 +97,14 @@ def backtest(
         end=_day(end),
         accepted=frozenset(map(parse_accepted, accept)),
         revise=revise,
-        dry_run=output is None,
     )
+    clock = build_clock()
     tools = build_tools(
         settings,
-        clock=build_clock(),
+        clock=clock,
+        journal=journal_on_disk(settings, clock, Path(output)) if output else journal_in_memory(),
         feed=feed,
         data_dir=Path(data_dir) if data_dir else None,
-        output=Path(output) if output else None,
     )
     report = run(request, tools)
     if report.error is not None and not report.rows:
@@ -112,4 +113,6 @@ def backtest(
 
 
 def _day(day: str | date | None) -> date | None:
-    return parse_day(day) if isinstance(day, str) else day
+    if isinstance(day, str):
+        return parse_day(day)
+    return day.date() if isinstance(day, datetime) else day

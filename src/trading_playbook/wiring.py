@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from trading_playbook.core.costs import parse_cost
 from trading_playbook.core.errors import FixConfig, FixRequest
 from trading_playbook.core.rows import Play
 from trading_playbook.core.strategies import build_strategy
-from trading_playbook.ports import BarFeed, Clock
+from trading_playbook.ports import BarFeed, Clock, ObjectStore
 from trading_playbook.runs import Tools
 from trading_playbook.system import RehearsalClock, SystemClock
 from trading_playbook.version import VERSION
@@ -49,44 +50,58 @@ def build_feed(settings: Settings, calendar: Calendar, name: str | None, data_di
     raise FixConfig("no feed is chosen: give --feed files with --data-dir DIR, or --feed simulated, or set DATA_FEED")
 
 
-def journal_path(settings: Settings, output: Path | None) -> Path:
-    """Where the CSV journal lies: a path that was given, OUTPUT_LOCATION, or OUTPUT_DIR/trades.csv.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a CSV journal lies: under a key of a store, which keeps the records of its runs too."""
 
-    A folder, or a path that ends like one, means trades.csv in it.
+    store: ObjectStore
+    key: str = JOURNAL
+
+
+def journal_on_disk(settings: Settings, clock: Clock, output: Path | None = None) -> Place:
+    """The journal at a path that was given, at OUTPUT_LOCATION, or at OUTPUT_DIR/trades.csv.
+
+    A folder means trades.csv in it. FixRequest where the path names no file.
     """
-    given = output or settings.output_location
-    if given is None:
-        return settings.output_dir / JOURNAL
-    return given / JOURNAL if given.is_dir() else given
+    from trading_playbook.stores.local import LocalStore
+
+    path = output or settings.output_location or settings.output_dir / JOURNAL
+    if path.is_dir():
+        path = path / JOURNAL
+    if not path.name:
+        raise FixRequest(f"{path} names no file to keep a journal in")
+    return Place(LocalStore(path.parent, clock, settings.retry_budget_seconds), path.name)
+
+
+def journal_in_memory() -> Place:
+    """A journal that is gone with the process: for a run whose rows are wanted as a value."""
+    from trading_playbook.stores.memory import MemoryStore
+
+    return Place(MemoryStore())
 
 
 def build_tools(
     settings: Settings,
     *,
     clock: Clock,
+    journal: Place,
     feed: str | None = None,
     data_dir: Path | None = None,
-    output: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tools:
     """Everything a run works with, for these settings and what the request puts in their place."""
     from trading_playbook.journals.manifests import ManifestLog
     from trading_playbook.journals.table import TableJournal
-    from trading_playbook.stores.local import LocalStore
 
     calendar = Calendar(settings.calendar_overrides)
-    place = journal_path(settings, output)
-    if not place.name:
-        raise FixRequest(f"{output} names no file to keep a journal in")
-    store = LocalStore(place.parent, clock, settings.retry_budget_seconds)
-    journal = TableJournal(store, place.name)
+    table = TableJournal(journal.store, journal.key)
     return Tools(
         clock=clock,
         calendar=calendar,
         feed=build_feed(settings, calendar, feed, data_dir),
-        writer=journal,
-        reader=journal,
-        run_log=ManifestLog(store),
+        writer=table,
+        reader=table,
+        run_log=ManifestLog(journal.store),
         settle_after=timedelta(minutes=settings.settle_minutes),
         catch_up_sessions=settings.catch_up_sessions,
         code_version=VERSION,

@@ -120,7 +120,7 @@ def backtest(chosen: argparse.Namespace) -> int:
     from trading_playbook.config import load_settings, unknown_settings
     from trading_playbook.observability import log_bug, log_facts, set_up_logging
     from trading_playbook.runs import run
-    from trading_playbook.wiring import build_clock, build_tools
+    from trading_playbook.wiring import build_clock, build_tools, journal_on_disk
 
     settings = load_settings()
     set_up_logging(chosen.log_level or settings.log_level)
@@ -129,9 +129,9 @@ def backtest(chosen: argparse.Namespace) -> int:
     tools = build_tools(
         settings,
         clock=clock,
+        journal=journal_on_disk(settings, clock, chosen.output),
         feed=chosen.feed,
         data_dir=chosen.data_dir,
-        output=chosen.output,
         progress=progress_line(clock),
     )
     report = run(request, tools)

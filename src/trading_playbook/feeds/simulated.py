@@ -61,7 +61,7 @@ class SimulatedFeed:
         return _answers(symbols, lambda symbol: self._bars(symbol, timetable))
 
     def splits(self, symbols: Sequence[str], *, through: date) -> Mapping[str, tuple[Split, ...] | PlaybookError]:
-        return _answers(symbols, lambda symbol: ())
+        return _answers(symbols, lambda _: ())
 
     def _closes(self, symbol: str, days: Sequence[date]) -> DailyCloses:
         closes = cents(daily_walk(symbol, self._weekdays).closes)
@@ -109,13 +109,13 @@ def _columns(symbol: str, timetable: Timetable, walk: DailyWalk) -> dict[str, Fl
 
 
 def _answers(symbols: Sequence[str], answer_of: Callable[[str], Answer]) -> Mapping[str, Answer | PlaybookError]:
-    """An answer for all that is written as a symbol is, and FixRequest for what is not."""
-    answers: dict[str, Answer | PlaybookError] = {}
-    for symbol in symbols:
-        try:
-            if parse_symbol(symbol) != symbol:
-                raise FixRequest(f"{symbol[:40]!r} is no symbol; write it in capital letters", symbol=symbol[:40])
-            answers[symbol] = answer_of(symbol)
-        except PlaybookError as error:
-            answers[symbol] = error
-    return answers
+    """An answer for all that is written as a symbol is, FixRequest for what is not."""
+    return {symbol: _refusal(symbol) or answer_of(symbol) for symbol in symbols}
+
+
+def _refusal(symbol: str) -> FixRequest | None:
+    try:
+        certain = parse_symbol(symbol) == symbol
+    except FixRequest:
+        certain = False
+    return None if certain else FixRequest(f"{symbol[:40]!r} is no symbol, so it has no bars", symbol=symbol[:40])

@@ -29,7 +29,7 @@ TICKS = 4
 RawArray = npt.NDArray[np.uint64]
 
 # The walk of closes, a step a weekday. Prices are dollars, the others fractions of a price.
-_PRICES = (15.0, 90.0)
+_PRICES = (15.0, 80.0)
 _GROWTH = 1 + 0.05 / 261
 _NIGHT, _DAY = 0.004, 0.009
 _RETURN = 0.98

@@ -63,8 +63,14 @@ def chosen_parameters(parameters: Any) -> dict[str, object]:
     chosen: dict[str, object] = {}
     for field in dataclasses.fields(parameters):
         value = getattr(parameters, field.name)
-        if value != field.default:
-            chosen[field.name] = f"{value:%H:%M}" if isinstance(value, time) else value
+        if value == field.default:
+            continue
+        if isinstance(value, time):
+            value = f"{value:%H:%M}"
+        elif isinstance(field.default, float):
+            # 2 stands as 2.0 and -0.0 as 0.0, so that equal choices have one text.
+            value = float(value) + 0.0
+        chosen[field.name] = value
     return chosen
 
 

@@ -61,9 +61,12 @@ class Dp20Parameters:
 
 
 def exit_slot(session_slots: IntArray, minutes_before_close: int) -> IntArray:
-    """The slot that ends at or just after so many minutes before the close of a session of so many slots."""
+    """The slot that ends at or just after so many minutes before the close of a session of so many slots.
+
+    It is the first slot where the session is shorter than that.
+    """
     minutes = session_slots * BAR_MINUTES - minutes_before_close
-    return -(-minutes // BAR_MINUTES) - 1
+    return np.maximum(-(-minutes // BAR_MINUTES) - 1, 0)
 
 
 def _minutes_after_open(label: time) -> int:
