@@ -1,1 +1,1 @@
-"""Where bars come from. One module a source, and the readers of files that the sources share."""
+"""Where bars come from: one package a source."""

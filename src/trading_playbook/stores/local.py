@@ -36,14 +36,15 @@ _LASTING = frozenset(
 )
 """Trouble that stays until a person mends it. All other, such as a full disk, may pass."""
 
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 class LocalStore:
     """An ObjectStore on a folder, which is made when it is first written to. A generation is the content's SHA-256.
 
-    Writers hold an advisory lock on the folder that they write in, so that no file stays behind. A symbolic link to a
-    file is followed: what it points to is replaced. Who may read and write a file stays as it was.
+    Writers hold an advisory lock on the folder itself that they write in, so that no lock file stays behind, and remove
+    what killed ones left there. A symbolic link to a file is followed: what it points to is replaced. Who may read and
+    write a file stays as it was.
     """
 
     def __init__(self, root: Path, clock: Clock, patience_seconds: float) -> None:
@@ -71,7 +72,7 @@ class LocalStore:
             target = _target(path)
             _make_folder(target.parent)
             with self._locked(target.parent) as folder:
-                _remove_leftovers(target)
+                _remove_leftovers(target.parent)
                 old = _content(target)
                 if expected != (None if old is None else _generation(old)):
                     raise LostRace(str(path))
@@ -174,18 +175,12 @@ def _make_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove what killed writers of this file left. Only for who holds the lock: then nobody else is writing it."""
-    with os.scandir(target.parent) as entries:
-        leftovers = [entry.path for entry in entries if _name_behind(entry.name) == target.name]
-    for leftover in leftovers:
-        Path(leftover).unlink(missing_ok=True)
-
-
-def _name_behind(name: str) -> str | None:
-    """The file whose new content a temporary file was to be; None where this is no temporary file."""
-    match = _TEMPORARY.fullmatch(name)
-    return match["name"] if match else None
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left. Only for who holds the folder's lock: then nobody is writing in it."""
+    with os.scandir(folder) as entries:
+        leftovers = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    for name in leftovers:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _replace(target: Path, content: bytes) -> None:
@@ -223,7 +218,7 @@ def _keys(folder: Path, parent: str, beginning: str = "") -> Iterator[str]:
     except FileNotFoundError:
         return
     for entry in entries:
-        if not entry.name.startswith(beginning) or _name_behind(entry.name):
+        if not entry.name.startswith(beginning) or _TEMPORARY.fullmatch(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _keys(folder / entry.name, f"{parent}{entry.name}/")
@@ -239,7 +234,7 @@ def _told(path: Path, done: str) -> Iterator[None]:
     except OSError as error:
         told = f"{path} cannot be {done}: {error.strerror or error}"
         if error.errno in _LASTING:
-            raise FixConfig(f"{told}; give this user the right to, or name another place") from error
+            raise FixConfig(f"{told}; give this user the right to it, or name another place") from error
         raise RetryLater(
             f"{told}; make room or mend the disk, then call again", retry_after_seconds=RETRY_AFTER_SECONDS
         ) from error

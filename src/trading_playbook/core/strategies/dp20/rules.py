@@ -107,8 +107,8 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
     verdicts = (
         (~gates.has_bar, opened),
         (gates.closes < rules.sma_period, opened),
-        (gates.warm_bars < rules.ema_period, np.maximum(opened, end_of(start - 1))),
-        (~(gates.first_open > gates.mean), np.maximum(opened, gates.warm_at)),
+        (gates.warm_bars < rules.ema_period, end_of(start - 1)),
+        (~(gates.first_open > gates.mean), gates.warm_at),
         (walk.missing > rules.max_missing, over),
         (walk.first_close_below == NONE, window_over),
         (walk.reversal == NONE, window_over),
@@ -119,7 +119,8 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
     )
     failed, sure = zip(*verdicts, strict=True)
     reason = np.select(failed, range(len(failed)), REASONS.index(ENTERED))
-    decided = np.select(failed, sure, opening_of(entry))
+    # Nothing is sure before the first bar: until then the session may turn out to have none, or to open below the mean.
+    decided = np.maximum(opened, np.select(failed, sure, opening_of(entry)))
     walked = reason > REASONS.index("incomplete_session")
     entered = reason == REASONS.index(ENTERED)
     measured, threshold, measured_slot = _measured(rules, reason, gates, walk, stop_price)

@@ -11,7 +11,7 @@ import numpy as np
 
 from trading_playbook.core.bars import SECOND, IntArray
 from trading_playbook.core.daily import day_number
-from trading_playbook.feeds.columns import BadTable, Cells, Column, Days, Instants, WallTimes
+from trading_playbook.feeds.files.columns import BadTable, Cells, Column, Days, Instants, WallTimes
 
 DAY = 24 * 60 * 60 * SECOND
 """Nanoseconds."""

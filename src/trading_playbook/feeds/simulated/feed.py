@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from trading_playbook.core.bars import COLUMNS, MINUTE, Bars, FloatArray
+from trading_playbook.core.bars import COLUMNS, MINUTE, Bars
 from trading_playbook.core.calendar import Calendar, Session
 from trading_playbook.core.daily import DailyCloses, Split, day_number
 from trading_playbook.core.errors import FixRequest, PlaybookError
 from trading_playbook.core.parsing import parse_symbol
 from trading_playbook.core.schedule import Timetable
-from trading_playbook.feeds.walks import FIRST, DailyWalk, cents, daily_walk, session_walks, weekday_number
+from trading_playbook.feeds.simulated.walks import FIRST, cents, daily_walk, session_walks, weekday_number
 from trading_playbook.ports import Usage
 
 BAR_MINUTES = 2
@@ -76,36 +76,24 @@ class SimulatedFeed:
         walk = daily_walk(symbol, self._weekdays)
         slots = timetable.slots(BAR_MINUTES)
         first = np.cumsum(slots) - slots
-        place = np.arange(slots.sum()) - np.repeat(first, slots)
-        return Bars(
-            symbol=symbol,
-            minutes=BAR_MINUTES,
-            opened=np.repeat(timetable.opens, slots) + place * (BAR_MINUTES * MINUTE),
-            first_session=self._first_session,
-            **_columns(symbol, timetable, walk),
-        )
+        opened = np.empty(int(slots.sum()), dtype=np.int64)
+        columns = {name: np.empty(len(opened)) for name in COLUMNS}
+        # Sessions of one length are walked together.
+        for length in sorted(set(slots.tolist())):
+            rows = np.flatnonzero(slots == length)
+            days = [timetable.sessions[row].date for row in rows.tolist()]
+            prices, shares = session_walks(symbol, days, length, walk)
+            place = np.arange(length)
+            at = first[rows][:, np.newaxis] + place
+            opened[at] = timetable.opens[rows][:, np.newaxis] + place * (BAR_MINUTES * MINUTE)
+            columns["open"][at], columns["close"][at] = prices[:, :, 0], prices[:, :, -1]
+            columns["high"][at], columns["low"][at] = prices.max(axis=2), prices.min(axis=2)
+            columns["volume"][at] = shares
+        return Bars(symbol=symbol, minutes=BAR_MINUTES, opened=opened, first_session=self._first_session, **columns)
 
     @property
     def _first_session(self) -> date:
         return self._calendar.sessions(FIRST, FIRST + timedelta(days=14))[0].date
-
-
-def _columns(symbol: str, timetable: Timetable, walk: DailyWalk) -> dict[str, FloatArray]:
-    """The bars' columns, one session after the other; sessions of one length are walked together."""
-    slots = timetable.slots(BAR_MINUTES)
-    first = np.cumsum(slots) - slots
-    columns = {name: np.empty(int(slots.sum())) for name in COLUMNS}
-    for length in sorted(set(slots.tolist())):
-        rows = np.flatnonzero(slots == length)
-        days = [timetable.sessions[row].date for row in rows.tolist()]
-        prices, shares = session_walks(symbol, days, length, walk)
-        places = first[rows][:, np.newaxis] + np.arange(length)
-        columns["open"][places] = prices[:, :, 0]
-        columns["high"][places] = prices.max(axis=2)
-        columns["low"][places] = prices.min(axis=2)
-        columns["close"][places] = prices[:, :, -1]
-        columns["volume"][places] = shares
-    return columns
 
 
 def _answers(symbols: Sequence[str], answer_of: Callable[[str], Answer]) -> Mapping[str, Answer | PlaybookError]:

@@ -10,8 +10,8 @@ import numpy as np
 from trading_playbook.core.bars import IntArray
 from trading_playbook.core.calendar import new_york_date
 from trading_playbook.core.daily import day_number
-from trading_playbook.feeds.columns import BadTable, Cells, Column, Days, Instants, WallTimes
-from trading_playbook.feeds.timestamps import (
+from trading_playbook.feeds.files.columns import BadTable, Cells, Column, Days, Instants, WallTimes
+from trading_playbook.feeds.files.timestamps import (
     DAY,
     Refused,
     clock_of,
@@ -80,7 +80,7 @@ def _days_of_midnights(column: WallTimes) -> IntArray:
 def _days_of_instants(values: IntArray, name: str) -> IntArray:
     """New York dates of times with a zone, all of one kind."""
     midnights = [_days_of_utc_midnights(values), _days_of_new_york_midnights(values)]
-    readings = [days for days in (*midnights, _days_of_trading_hours(values)) if days is not None]
+    readings = [found for found in (*midnights, _days_of_trading_hours(values)) if found is not None]
     # 00:00 in UTC is 19:00 or 20:00 of the day before in New York, and midnights elsewhere fall into its late trading.
     # So that reading is the right one which puts no close on a week-end; midnights may have some to be left out.
     for found in (*filter(_spares_weekends, readings), *midnights):
@@ -93,8 +93,8 @@ def _days_of_instants(values: IntArray, name: str) -> IntArray:
     )
 
 
-def _spares_weekends(days: IntArray) -> bool:
-    return not np.any((days + 3) % 7 >= _SATURDAY)  # 1970-01-01 was a Thursday
+def _spares_weekends(found: IntArray) -> bool:
+    return not np.any((found + 3) % 7 >= _SATURDAY)  # 1970-01-01 was a Thursday
 
 
 def _days_of_utc_midnights(values: IntArray) -> IntArray | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from trading_playbook.core.daily import Split
 from trading_playbook.core.errors import CheckData, FixRequest
 from trading_playbook.core.parsing import parse_day, parse_symbol
-from trading_playbook.feeds.columns import Cells, Needed, number_of
-from trading_playbook.feeds.tables import faults_told
-from trading_playbook.feeds.text import read_csv
+from trading_playbook.feeds.files.columns import Cells, Needed, number_of
+from trading_playbook.feeds.files.tables import faults_told
+from trading_playbook.feeds.files.text import read_csv
 
 COLUMNS = tuple(map(Needed, ("symbol", "ex_date", "old", "new")))
 SymbolSplits = Mapping[str, dict[date, Split] | CheckData]

@@ -114,13 +114,20 @@ def _file_of(symbol: str, folder: Path) -> Path | None:
     """The one file of a symbol in a folder. Raises FixRequest where there are two, or the name would lead elsewhere."""
     if symbol != _symbol_written(symbol):
         raise FixRequest(f"{symbol[:40]!r} is no symbol, so no file is looked for", symbol=symbol[:40])
-    found = [path for suffix in SUFFIXES if (path := folder / f"{symbol}{suffix}").is_file()]
+    found = [path for suffix in SUFFIXES if _is_file(path := folder / f"{symbol}{suffix}")]
     if len(found) > 1:
         raise FixRequest(
             f"{symbol}: both {found[0]} and {found[1]} are there, and which is right is not certain; remove one",
             symbol=symbol,
         )
     return found[0] if found else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder that may not be looked into; the newest Pythons say False
+        raise FixRequest(f"{path} cannot be reached: {error.strerror}") from error
 
 
 def _symbol_written(text: str) -> str | None:

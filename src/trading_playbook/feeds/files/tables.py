@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from trading_playbook.core.errors import CheckData
-from trading_playbook.feeds.columns import BadTable, Column, Needed
-from trading_playbook.feeds.parquet import read_parquet
-from trading_playbook.feeds.text import read_csv
+from trading_playbook.feeds.files.columns import BadTable, Column, Needed
+from trading_playbook.feeds.files.parquet import read_parquet
+from trading_playbook.feeds.files.text import read_csv
 
 
 def read_table(path: Path, needed: Sequence[Needed]) -> Mapping[str, Column]:
@@ -26,4 +26,4 @@ def faults_told(path: Path, *, kind: str, symbol: str | None = None) -> Iterator
     except BadTable as bad:
         raise CheckData(f"{whose}{path}: {bad.message}", kind=kind, symbol=symbol, field=bad.column) from bad
     except OSError as error:
-        raise CheckData(f"{whose}{path} cannot be read: {error.strerror}", kind=kind, symbol=symbol) from error
+        raise CheckData(f"{whose}{path} cannot be read: {error.strerror or error}", kind=kind, symbol=symbol) from error

@@ -11,11 +11,11 @@ from trading_playbook.core.bars import COLUMNS, MINUTE, Bars, IntArray
 from trading_playbook.core.calendar import Calendar, new_york_date
 from trading_playbook.core.daily import DailyCloses, day_of
 from trading_playbook.core.schedule import Timetable, are_sessions
-from trading_playbook.feeds.columns import BadTable, Needed, numbers
-from trading_playbook.feeds.dates import days
-from trading_playbook.feeds.layout import LONGEST_BAR
-from trading_playbook.feeds.tables import faults_told, read_table
-from trading_playbook.feeds.timestamps import instants, moment
+from trading_playbook.feeds.files.columns import BadTable, Needed, numbers
+from trading_playbook.feeds.files.dates import days
+from trading_playbook.feeds.files.layout import LONGEST_BAR
+from trading_playbook.feeds.files.tables import faults_told, read_table
+from trading_playbook.feeds.files.timestamps import instants, moment
 
 INTRADAY = (Needed("timestamp"), *map(Needed, COLUMNS))
 DAILY = (Needed("date", instead="timestamp"), Needed("close"))

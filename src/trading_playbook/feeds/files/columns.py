@@ -167,7 +167,7 @@ def _is_plain(text: str) -> bool:
 def _told(found: Sequence[str]) -> str:
     """What stands where the names should be; a file with other separators looks like one long name."""
     first = ", ".join(name.strip() for name in found)
-    for separator, called in {";": "semicolons", "\t": "tabs", "|": "bars"}.items():
+    for separator, called in {";": "semicolons", "\t": "tabs"}.items():
         if separator in first:
             return f"its columns are separated by {called}, expected are commas (and points in decimals)"
     return f"found are {first[: 2 * SHOWN]!r}"

@@ -12,10 +12,10 @@ from trading_playbook.core.bars import Bars
 from trading_playbook.core.calendar import Calendar, Session
 from trading_playbook.core.daily import DailyCloses, Split, day_number
 from trading_playbook.core.errors import CheckData, FixRequest, PlaybookError
-from trading_playbook.feeds.contents import closes_of, read_bars, read_closes
-from trading_playbook.feeds.layout import LONGEST_BAR, find
-from trading_playbook.feeds.splits import read_splits
-from trading_playbook.feeds.tables import faults_told
+from trading_playbook.feeds.files.contents import closes_of, read_bars, read_closes
+from trading_playbook.feeds.files.layout import LONGEST_BAR, find
+from trading_playbook.feeds.files.splits import read_splits
+from trading_playbook.feeds.files.tables import faults_told
 from trading_playbook.ports import Usage
 
 Answer = TypeVar("Answer")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading_playbook.core.bars import FloatArray, IntArray
-from trading_playbook.feeds.columns import (
+from trading_playbook.feeds.files.columns import (
     SHOWN,
     BadTable,
     Cells,

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trading_playbook.feeds.columns import BadTable, Cells, Needed, choose
+from trading_playbook.feeds.files.columns import BadTable, Cells, Needed, choose
 
 
 def read_csv(path: Path, needed: Sequence[Needed]) -> Mapping[str, Cells]:
