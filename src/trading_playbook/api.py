@@ -102,7 +102,7 @@ def backtest(
     tools = build_tools(
         settings,
         clock=clock,
-        journal=journal_on_disk(settings, clock, Path(output)) if output else journal_in_memory(),
+        journal=journal_on_disk(settings, clock, str(output)) if output else journal_in_memory(),
         feed=feed,
         data_dir=Path(data_dir) if data_dir else None,
     )

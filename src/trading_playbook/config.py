@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     data_feed: Literal["files", "simulated"] | None = None
     data_dir: Path | None = None
     output_dir: Path = Path("output")
-    output_location: Path | None = None
+    output_location: str | None = None
     writer_type: Annotated[tuple[str, ...], NoDecode, _reading(_parse_writers)] = ("csv",)
     symbols: Annotated[tuple[str, ...], NoDecode, _reading(_parse_symbols)] = ("QQQ",)
     strategy: str = "dp20"
@@ -91,8 +91,8 @@ class Settings(BaseSettings):
 
     @field_validator("output_location")
     @classmethod
-    def _is_a_path(cls, value: Path | None) -> Path | None:
-        if value is not None and ":/" in str(value):
+    def _is_a_path(cls, value: str | None) -> str | None:
+        if value is not None and ":/" in value:
             raise ValueError("expected a path: the csv writer writes to a disk")
         return value
 

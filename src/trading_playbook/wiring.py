@@ -10,7 +10,7 @@ from pathlib import Path
 from trading_playbook.config import Settings
 from trading_playbook.core.calendar import Calendar
 from trading_playbook.core.costs import parse_cost
-from trading_playbook.core.errors import FixConfig, FixRequest
+from trading_playbook.core.errors import FixConfig
 from trading_playbook.core.rows import Play
 from trading_playbook.core.strategies import build_strategy
 from trading_playbook.ports import BarFeed, Clock, ObjectStore
@@ -58,18 +58,17 @@ class Place:
     key: str = JOURNAL
 
 
-def journal_on_disk(settings: Settings, clock: Clock, output: Path | None = None) -> Place:
+def journal_on_disk(settings: Settings, clock: Clock, output: str | None = None) -> Place:
     """The journal at a path that was given, at OUTPUT_LOCATION, or at OUTPUT_DIR/trades.csv.
 
-    A folder means trades.csv in it. FixRequest where the path names no file.
+    A folder, and a path that ends like one, mean trades.csv in it.
     """
     from trading_playbook.stores.local import LocalStore
 
-    path = output or settings.output_location or settings.output_dir / JOURNAL
-    if path.is_dir():
+    given = output or settings.output_location or f"{settings.output_dir}/"
+    path = Path(given)
+    if given.endswith("/") or path.is_dir():
         path = path / JOURNAL
-    if not path.name:
-        raise FixRequest(f"{path} names no file to keep a journal in")
     return Place(LocalStore(path.parent, clock, settings.retry_budget_seconds), path.name)
 
 

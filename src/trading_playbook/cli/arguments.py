@@ -35,3 +35,10 @@ def moment(text: str) -> datetime:
             f"{text[:40]!r} is no moment; expected a date and time with Z or an offset, as 2026-11-27T13:20:00-05:00"
         )
     return read
+
+
+def path(text: str) -> str:
+    """A path; a blank one is more likely a variable that was not set than a wish."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is blank; expected a path")
+    return text

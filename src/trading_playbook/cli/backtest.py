@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_playbook.cli.arguments import argument, moment
+from trading_playbook.cli.arguments import argument, moment, path
 from trading_playbook.cli.process import exit_code, run_command, tell
 from trading_playbook.core.parsing import parse_accepted, parse_choices, parse_day, parse_symbols
 
@@ -69,7 +69,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     bars.add_argument("--feed", choices=("files", "simulated"), help="files, or simulated bars (default: DATA_FEED)")
     bars.add_argument(
         "--data-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="for files: DIR/{1Min,2Min,1Day}/SYMBOL.parquet or .csv, or one such file (default: DATA_DIR)",
     )
@@ -90,7 +90,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     journal = parser.add_argument_group("the journal")
     journal.add_argument(
         "--output",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="the CSV journal, or a folder to keep trades.csv in (default: OUTPUT_LOCATION, or OUTPUT_DIR/trades.csv)",
     )
@@ -131,7 +131,7 @@ def backtest(chosen: argparse.Namespace) -> int:
         clock=clock,
         journal=journal_on_disk(settings, clock, chosen.output),
         feed=chosen.feed,
-        data_dir=chosen.data_dir,
+        data_dir=Path(chosen.data_dir) if chosen.data_dir else None,
         progress=progress_line(clock),
     )
     report = run(request, tools)

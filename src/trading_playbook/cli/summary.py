@@ -81,7 +81,6 @@ def _head(report: RunReport, style: Style) -> str:
         *(f"{name}={value}" for name, value in play.strategy.chosen.items()),
         "" if play.cost.name == "none" else f"cost {play.cost.name}",
         f"feed {report.data_feed}",
-        "dry run, nothing is written" if request.dry_run else "",
     ]
     return style.heading("  ".join(part for part in parts if part))
 
@@ -141,17 +140,12 @@ def _result(figures: Statistics, style: Style) -> str:
 
 
 def _places(report: RunReport, style: Style) -> str:
-    lines = [
-        f"  journal   {result.place}  ({_became(result)}{', had it been written' if report.request.dry_run else ''})"
-        for result in report.written
-    ]
-    if report.manifest:
-        lines.append(f"  manifest  {report.manifest}")
-    return (
-        "\n".join([style.heading("Written to" if not report.request.dry_run else "Would be written to"), *lines])
-        if lines
-        else ""
-    )
+    """Where it all lies, or would lie, and in a word how the run ended."""
+    dry = report.request.dry_run
+    lines = [f"  journal   {result.place}  ({_became(result)})" for result in report.written]
+    lines += [f"  manifest  {report.manifest}"] if report.manifest else []
+    lines += [f"  outcome   {report.outcome}"]
+    return "\n".join([style.heading("Dry run, nothing was written" if dry else "Written"), *lines])
 
 
 def _became(result: WriteResult) -> str:

@@ -115,26 +115,6 @@ def _read(content: bytes, place: str, unique: Sequence[str]) -> StoredJournal:
     )
 
 
-def _places_of(names: Sequence[str], header: Sequence[str]) -> list[int]:
-    """Where a header that holds them all has these names; the second of one name is the second there too."""
-    free: dict[str, deque[int]] = {}
-    for place, name in enumerate(header):
-        free.setdefault(name, deque()).append(place)
-    return [free[name].popleft() for name in names]
-
-
-def _moved(cells: Sequence[str], places: Sequence[int], width: int) -> tuple[str, ...]:
-    moved = [""] * width
-    for place, cell in zip(places, cells, strict=False):  # a row of ours may have fewer cells
-        moved[place] = cell
-    return tuple(moved)
-
-
-def _place_of(stored: StoredRow) -> Any:
-    """Where a row stands among the others."""
-    return _identity_of(stored.row)
-
-
 def _decoded(content: bytes, place: str) -> str:
     if b"\0" in content:
         raise FixRequest(f"{place} is no journal, nor any text in UTF-8; it was left alone")
@@ -220,3 +200,23 @@ def _rows_of(columns: Sequence[Sequence[Any]]) -> list[JournalRow]:
         keep: Callable[[JournalRow, Any], None] = getattr(JournalRow, column.attribute).__set__
         deque(map(keep, rows, values), maxlen=0)
     return rows
+
+
+def _places_of(names: Sequence[str], header: Sequence[str]) -> list[int]:
+    """Where a header that holds them all has these names; the second of one name is the second there too."""
+    free: dict[str, deque[int]] = {}
+    for place, name in enumerate(header):
+        free.setdefault(name, deque()).append(place)
+    return [free[name].popleft() for name in names]
+
+
+def _moved(cells: Sequence[str], places: Sequence[int], width: int) -> tuple[str, ...]:
+    moved = [""] * width
+    for place, cell in zip(places, cells, strict=False):  # a row of ours may have fewer cells
+        moved[place] = cell
+    return tuple(moved)
+
+
+def _place_of(stored: StoredRow) -> Any:
+    """Where a row stands among the others."""
+    return _identity_of(stored.row)

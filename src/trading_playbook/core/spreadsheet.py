@@ -21,7 +21,8 @@ _OWN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(E-[0-9]{1,3})?", re.IGNORECASE)
 _SHORTENED = re.compile(r"-?[0-9]+(\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 _COUNT = re.compile(r"([0-9]{1,15})(\.0*)?")
-_TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::00)?(?:\s*([AP])\.?M\.?)?", re.IGNORECASE)
+_TIME_OF_24 = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::00)?")
+_TIME_OF_12 = re.compile(r"(0?[1-9]|1[0-2]):([0-5][0-9])(?::00)?\s*([AP])\.?M\.?", re.IGNORECASE)
 _FIELD = "([0-9]{1,4}|[A-Z]{3,9})"
 _BETWEEN = r"([\s.,/-]+)"
 _WEEKDAY = r"(?:(?:mon|tue|tues|wed|wednes|thu|thurs|fri|sat|satur|sun)(?:day)?,?\s+)?"
@@ -43,7 +44,10 @@ _MONTHS = (
 )
 _MONTH_OF = {name: month for month, names in enumerate(_MONTHS, 1) for name in names}
 _FIRST_CERTAIN_HOUR = 8
-_FIRST_YEAR = 1990
+"""An hour of one digit from here on is of the morning: no bar of a session is labelled 20:00 or later."""
+
+_FIRST_YEAR = 90
+"""The first year of two digits that lies in the last century: no journal reaches back beyond 1990."""
 
 Fields = tuple[str, ...]
 """The three parts of a date, as they stand."""
@@ -169,17 +173,16 @@ def _number(cell: str) -> float:
 
 
 def _time(cell: str) -> str:
-    match = _TIME.fullmatch(cell.strip())
-    hour, minute = (int(match[1]), int(match[2])) if match else (-1, -1)
-    if match and match[3] and 1 <= hour <= 12:
-        hour = hour % 12 + (12 if match[3] in "pP" else 0)
-    elif match and match[3]:
-        hour = -1
-    elif match and len(match[1]) == 1 and hour < _FIRST_CERTAIN_HOUR:
-        raise Uncertain(cell, "may be of the morning or the afternoon: write it as HH:MM, 24 hours a day")
-    if not (0 <= hour < 24 and 0 <= minute < 60):
+    text = cell.strip()
+    if match := _TIME_OF_12.fullmatch(text):
+        hour = int(match[1]) % 12 + (12 if match[3] in "Pp" else 0)
+    elif match := _TIME_OF_24.fullmatch(text):
+        hour = int(match[1])
+        if len(match[1]) == 1 and hour < _FIRST_CERTAIN_HOUR:
+            raise Uncertain(cell, "may be of the morning or the afternoon: write it as HH:MM, 24 hours a day")
+    else:
         raise Uncertain(cell, "is no time of a bar: write it as HH:MM, 24 hours a day")
-    return f"{hour:02d}:{minute:02d}"
+    return f"{hour:02d}:{match[2]}"
 
 
 def _dates_of_one_form(form: _Form, cells: Mapping[str, Fields]) -> dict[str, date]:
@@ -206,13 +209,8 @@ def _in_order(fields: Fields, order: Order) -> date | None:
         return None
     if month.isdigit() and len(month) > 2:
         return None
-    number = int(month) if month.isdigit() else _MONTH_OF.get(month.lower(), 0)
+    century = 0 if len(year) == 4 else 1900 if int(year) >= _FIRST_YEAR else 2000
     try:
-        return date(int(year) if len(year) == 4 else _whole_year(int(year)), number, int(day))
-    except ValueError:
+        return date(century + int(year), int(month) if month.isdigit() else _MONTH_OF[month.lower()], int(day))
+    except (ValueError, KeyError):
         return None
-
-
-def _whole_year(year: int) -> int:
-    """The year that two digits stand for: no journal reaches back beyond 1990."""
-    return year + (1900 if 1900 + year >= _FIRST_YEAR else 2000)

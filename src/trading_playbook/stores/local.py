@@ -24,11 +24,13 @@ _LASTING = frozenset(
     {
         errno.EACCES,
         errno.EEXIST,
+        errno.EINVAL,
         errno.EISDIR,
         errno.ELOOP,
         errno.ENAMETOOLONG,
         errno.ENOSYS,
         errno.ENOTDIR,
+        errno.ENOTSUP,
         errno.EOPNOTSUPP,
         errno.EPERM,
         errno.EROFS,
