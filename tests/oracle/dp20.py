@@ -416,19 +416,16 @@ def _trouble(
         if is_bad_close(daily[day]):
             return "bad_bar"
 
-    # Accepting a session covers what is short in its own bars, for it and for the session after it; and whoever
-    # accepts a session by name has it judged with the bars there are, the session before's too.
-    session_accepted = session in accepted
-    previous_accepted = session_accepted or previous in accepted
-    if session not in feed and not session_accepted:
+    # Accepting a session covers what is short or absent in its own bars, and nothing else: whoever accepts D has not
+    # accepted P, and D is judged on a short or empty P only where P itself was accepted by name.
+    if session not in feed and session not in accepted:
         return "no_data"
-    if previous not in feed and feed and min(feed) < previous and not previous_accepted:
+    if previous not in feed and feed and min(feed) < previous and previous not in accepted:
         return "no_data"
 
-    if session in feed and not session_accepted and _ends_early(session, by_slot, settings):
-        return "truncated_session"
-    if previous in feed and not previous_accepted and _ends_early(previous, by_slot, settings):
-        return "truncated_session"
+    for day in (session, previous):
+        if day in feed and day not in accepted and _ends_early(day, by_slot, settings):
+            return "truncated_session"
     return None
 
 

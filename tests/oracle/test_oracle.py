@@ -631,6 +631,15 @@ class TestJournal:
         assert self.words(bars, accepted=[self.week[2]]) == ["insufficient_warmup"] + ["no_pullback"] * 4
         assert self.words(self.whole_week({self.week[2]: quiet_minutes(self.week[2], 371)}))[2:4] == ["no_pullback"] * 2
 
+    def test_accepting_a_session_does_not_accept_the_one_before_it(self) -> None:
+        for lacking, word, by_leave in (
+            ([], "NO_DATA", ["no_data", "insufficient_warmup"]),
+            (quiet_minutes(self.week[2], 370), "TRUNCATED_SESSION", ["no_pullback", "no_pullback"]),
+        ):
+            bars = self.whole_week({self.week[2]: lacking})
+            assert self.words(bars, accepted=[self.week[3]])[2:4] == [word, word]
+            assert self.words(bars, accepted=[self.week[2], self.week[3]])[2:4] == by_leave
+
     @pytest.mark.parametrize(
         "bar",
         [

@@ -26,7 +26,7 @@ PLAIN = "SYMBOLS=QQQ,SPY\nSETTLE_MINUTES=30\nCOST=bps:1.5\n"
     [
         PLAIN,
         "export SYMBOLS=QQQ,SPY\nexport SETTLE_MINUTES=30\nexport COST=bps:1.5\n",
-        "SYMBOLS=\"QQQ, SPY\"\nSETTLE_MINUTES='30'\nCOST=\"bps:1.5\"\n",
+        'SYMBOLS="QQQ, SPY"\nSETTLE_MINUTES=\'30\'\nCOST="bps:1.5"\n',
         "SYMBOLS = qqq,spy,\nSETTLE_MINUTES = 30\nCOST = bps:1.5\n",
         "SYMBOLS=QQQ,SPY # both\nSETTLE_MINUTES=30 # half an hour\nCOST=bps:1.5  # a guess\n",
         PLAIN.replace("\n", "\r\n"),

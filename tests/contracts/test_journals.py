@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.journal_reader import JournalReaderContract
+from tests.contracts.run_log import OpenLog, RunLogContract
+from tests.contracts.trade_writer import OpenJournal, TradeWriterContract
+from tests.support.memory_store import MemoryStore
+from trading_playbook.journals.manifests import ManifestLog
+from trading_playbook.journals.table import TableJournal
+from trading_playbook.ports import ObjectStore
+from trading_playbook.stores.local import LocalStore
+from trading_playbook.system import SystemClock
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    return (
+        LocalStore(tmp_path / "output", SystemClock(), patience_seconds=10)
+        if request.param == "local"
+        else MemoryStore()
+    )
+
+
+class TestTableJournal(TradeWriterContract, JournalReaderContract):
+    @pytest.fixture
+    def open_journal(self, store: ObjectStore) -> OpenJournal:
+        return lambda: TableJournal(store, "trades/dp20-QQQ.csv")
+
+
+class TestManifestLog(RunLogContract):
+    @pytest.fixture
+    def open_log(self, store: ObjectStore) -> OpenLog:
+        return lambda: ManifestLog(store)
