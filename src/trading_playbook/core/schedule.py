@@ -71,9 +71,9 @@ def are_sessions(calendar: Calendar, days: IntArray) -> BoolArray:
         return np.zeros(0, dtype=np.bool_)
     years = range(day_of(days[0]).year, day_of(days[-1]).year + 1)
     known = np.concatenate([_session_days(calendar, year) for year in years])
-    # np.isin would do, but its first call imports numpy.ma.
+    # np.isin would do, but its first call imports numpy.ma. At the end stands a day that is none of those asked for.
     places = np.searchsorted(known, days)
-    among: BoolArray = np.append(known, -1)[places] == days
+    among: BoolArray = np.append(known, days[-1] + 1)[places] == days
     return among
 
 

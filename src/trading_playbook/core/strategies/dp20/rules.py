@@ -98,8 +98,8 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
     entry_price = _at(session.open, entry)
     stop_distance = rules.stop_atr * walk.atr
     stop_price = entry_price - stop_distance
-    # A stop so near that no risk is left in floats would make R infinite.
-    at_risk = (walk.atr > 0) & (stop_price > 0) & (stop_price < entry_price)
+    # Where nothing lies below the stop it is none, and where nothing lies above it R would be infinite.
+    room = np.minimum(stop_price, entry_price - stop_price)
 
     start, opened, over = _all(batch, rules.first_slot), gates.opened_at, end_of(walk.over)
     window_over = end_of(_all(batch, rules.last_slot))
@@ -115,7 +115,7 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
         (walk.confirmation == NONE, window_over),
         (walk.invalidated, over),
         (np.isnan(entry_price) | (entry > exits), end_of(entry)),
-        (~at_risk, opening_of(entry)),
+        (~(room > 0), opening_of(entry)),
     )
     failed, sure = zip(*verdicts, strict=True)
     reason = np.select(failed, range(len(failed)), REASONS.index(ENTERED))
@@ -123,7 +123,7 @@ def judge(rules: Dp20Parameters, batch: SessionBatch) -> Judgements:
     decided = np.maximum(opened, np.select(failed, sure, opening_of(entry)))
     walked = reason > REASONS.index("incomplete_session")
     entered = reason == REASONS.index(ENTERED)
-    measured, threshold, measured_slot = _measured(rules, reason, gates, walk, stop_price)
+    measured, threshold, measured_slot = _measured(rules, reason, gates, walk, room)
     return Judgements(
         reasons=REASONS,
         reason=reason,
@@ -227,7 +227,7 @@ def _stronger(strength: FloatArray, threshold: float) -> BoolArray:
 
 
 def _measured(
-    rules: Dp20Parameters, reason: IntArray, gates: _Gates, walk: _Walk, stop_price: FloatArray
+    rules: Dp20Parameters, reason: IntArray, gates: _Gates, walk: _Walk, room: FloatArray
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """For the rule that decided each row: its value, its threshold, and the slot of the bar that it looked at.
 
@@ -262,7 +262,7 @@ def _measured(
     tell("no_reversal", _at(walk.strength, best), rules.reversal_strength, start + best, walk.strength_ok == 0)
     at = np.maximum(walk.confirmation - start, 0)
     tell("invalidated", _at(walk.close, at), walk.ema, walk.confirmation)
-    tell("zero_risk", np.where(walk.atr > 0, stop_price, walk.atr), 0.0, walk.confirmation + 1)
+    tell("zero_risk", room, 0.0, walk.confirmation + 1)
     return measured, threshold, slot
 
 
