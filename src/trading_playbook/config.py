@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from trading_playbook.core.calendar import parse_overrides
 from trading_playbook.core.costs import parse_cost
 from trading_playbook.core.errors import FixConfig, PlaybookError
-from trading_playbook.core.parsing import parse_choices, parse_symbols
+from trading_playbook.core.parsing import is_address, parse_choices, parse_symbols
 
 ENV_FILE = Path(".env")
 WRITERS = ("csv",)
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     @field_validator("output_location")
     @classmethod
     def _is_a_path(cls, value: str | None) -> str | None:
-        if value is not None and ":/" in value:
+        if value is not None and is_address(value):
             raise ValueError("expected a path: the csv writer writes to a disk")
         return value
 

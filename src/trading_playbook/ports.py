@@ -181,6 +181,9 @@ class Manifest:
 class RunLog(Protocol):
     """Keeps the manifests of runs beside the journal that they wrote."""
 
+    def require_writable(self) -> None:
+        """Raise FixConfig where it can be told, without writing, that append would be refused."""
+
     def append(self, manifest: Manifest) -> str:
         """Keep a manifest durably and return its address. The same run twice is kept once."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from trading_playbook.config import Settings
 from trading_playbook.core.calendar import Calendar
 from trading_playbook.core.costs import parse_cost
-from trading_playbook.core.errors import FixConfig
+from trading_playbook.core.errors import FixConfig, FixRequest
+from trading_playbook.core.parsing import is_address
 from trading_playbook.core.rows import Play
 from trading_playbook.core.strategies import build_strategy
 from trading_playbook.ports import BarFeed, Clock, ObjectStore
@@ -61,15 +62,28 @@ class Place:
 def journal_on_disk(settings: Settings, clock: Clock, output: str | None = None) -> Place:
     """The journal at a path that was given, at OUTPUT_LOCATION, or at OUTPUT_DIR/trades.csv.
 
-    A folder, and a path that ends like one, mean trades.csv in it.
+    A folder, and a path that ends like one, mean trades.csv in it. FixRequest where a journal cannot lie there.
     """
+    from trading_playbook.journals.manifests import FOLDER
+    from trading_playbook.journals.table import HISTORY_ENDING
     from trading_playbook.stores.local import LocalStore
 
     given = output or settings.output_location or f"{settings.output_dir}/"
+    if is_address(given):
+        raise FixRequest(f"{given} is an address, and the csv writer writes to a disk: give a path")
     path = Path(given)
-    if given.endswith("/") or path.is_dir():
+    if given.endswith("/") or _is_folder(path):
         path = path / JOURNAL
+    if path.name == FOLDER or path.name.endswith(HISTORY_ENDING):
+        raise FixRequest(f"{path}: the name {path.name} is kept for what lies beside a journal; give another one")
     return Place(LocalStore(path.parent, clock, settings.retry_budget_seconds), path.name)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, for one: the store tells of it
+        return False
 
 
 def journal_in_memory() -> Place:

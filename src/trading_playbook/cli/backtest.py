@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,7 +163,14 @@ def _request(chosen: argparse.Namespace, settings: Settings) -> RunRequest:
         accepted=frozenset(chosen.accept),
         revise=chosen.revise,
         dry_run=chosen.dry_run,
+        places=_places(chosen),
     )
+
+
+def _places(chosen: argparse.Namespace) -> str:
+    """The options given that name the bars and the journal, as they would stand on a command line."""
+    given = {"--feed": chosen.feed, "--data-dir": chosen.data_dir, "--output": chosen.output}
+    return shlex.join(word for option, value in given.items() if value for word in (option, value))
 
 
 def _show(report: RunReport, chosen: argparse.Namespace, warnings: Sequence[str]) -> None:

@@ -93,7 +93,7 @@ def _sessions(report: RunReport, style: Style) -> str:
         "sessions not judged, see the errors": report.refused,
         "days of the range without a session": report.closed_days,
     }
-    if not report.rows and not any(others.values()):
+    if not report.rows and not report.errors and not any(others.values()):
         return "The exchange is closed today; no row is missing." if report.market_closed else "No row is missing."
     judged = f"{_count(figures.sessions, 'session')} judged, {_count(figures.trades, 'trade')}"
     counts = {**figures.reasons, **{what: count for what, count in others.items() if count}}

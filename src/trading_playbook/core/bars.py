@@ -16,6 +16,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+HIGHEST_PRICE = 1e12
+"""Dollars. No share costs more, and sums of what is written above it may overflow."""
+
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
 # Nanoseconds.
@@ -87,7 +90,7 @@ def faults_of(
     wrong["repeat"] = np.concatenate([[False], bars.opened[1:] == bars.opened[:-1]])[: len(rows)]
     for name in PRICES:
         price = getattr(bars, name)
-        wrong[name] = ~((price > 0) & (price < np.inf))
+        wrong[name] = ~((price > 0) & (price <= HIGHEST_PRICE))
     possible = ~np.logical_or.reduce([wrong[name] for name in PRICES])
     wrong["range"] = possible & (bars.high < bars.low)
     for name in ("open", "close"):
@@ -105,7 +108,7 @@ def faults_of(
 def _are_plausible(bars: Bars, since_open: IntArray, slots: IntArray) -> bool:
     """Whether no bar at all is at fault: the usual case, told in few passes over the columns."""
     high, low = bars.high, bars.low
-    plausible = (low > 0) & (high < np.inf)
+    plausible = (low > 0) & (high <= HIGHEST_PRICE)
     for price in (bars.open, bars.close):
         plausible &= (price >= low) & (price <= high)
     plausible &= slots * (bars.minutes * MINUTE) == since_open

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 from trading_playbook.core.errors import FixRequest
+from trading_playbook.core.parsing import plain_number
+
+HIGHEST = {"bps": 10_000, "per_share": 1_000_000}
+"""What a fill can cost at most: all that it moves, or a million dollars a share."""
 
 
 class CostModel(Protocol):
@@ -63,19 +66,10 @@ def parse_cost(text: str) -> CostModel:
     model, _, number = text.strip().partition(":")
     if model == "none" and not number:
         return NoCost()
-    amount = _amount(number)
-    if amount is not None and model == "bps":
-        return BasisPoints(amount)
-    if amount is not None and model == "per_share":
-        return PerShare(amount)
+    amount = plain_number(number.strip())
+    if amount is not None and 0 <= amount <= HIGHEST.get(model, -1):
+        return BasisPoints(amount + 0.0) if model == "bps" else PerShare(amount + 0.0)
     raise FixRequest(
-        f"cost {text[:40]!r} is not understood; expected none, bps:NUMBER or per_share:DOLLARS, with a number from 0 up"
+        f"cost {text[:40]!r} is not understood; expected none, bps:NUMBER or per_share:DOLLARS, "
+        + " and ".join(f"{name} from 0 to {highest}" for name, highest in HIGHEST.items())
     )
-
-
-def _amount(text: str) -> float | None:
-    try:
-        amount = float(text)
-    except ValueError:
-        return None
-    return amount + 0.0 if math.isfinite(amount) and amount >= 0 else None

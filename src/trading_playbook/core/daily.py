@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from trading_playbook.core.bars import BoolArray, FloatArray, IntArray
+from trading_playbook.core.bars import HIGHEST_PRICE, BoolArray, FloatArray, IntArray
 from trading_playbook.core.errors import CheckData
 
 _EPOCH = date(1970, 1, 1)
@@ -74,7 +74,7 @@ def check_closes(daily: DailyCloses, are_sessions: Callable[[IntArray], BoolArra
     copies[1:] &= (closes[1:] == closes[:-1]) | (np.isnan(closes[1:]) & np.isnan(closes[:-1]))
     contradictory = (same_day & ~copies)[~copies]
     days, closes = days[~copies], closes[~copies]
-    impossible = ~((closes > 0) & (closes < np.inf))
+    impossible = ~((closes > 0) & (closes <= HIGHEST_PRICE))
     faults = {
         int(position): _close_fault(daily.symbol, days, closes, int(position), bool(impossible[position]))
         for position in np.flatnonzero(impossible | contradictory)

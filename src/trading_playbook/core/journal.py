@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
+from math import isfinite
 from operator import attrgetter
 
 from trading_playbook.core.numbers import rounded, rounded_text
 
 ACCEPTED = "; accepted by name"
-"""How the notes of a row end that was judged only because a person accepted its session."""
+"""What the notes of a row say that was judged only because a person accepted its session."""
 
 SIMULATED = "simulated"
 """data_feed of rows that no market made."""
@@ -190,7 +191,14 @@ class JournalRow:
     @property
     def accepted(self) -> bool:
         """Whether a person accepted this session by name, its bars being short or absent."""
-        return self.notes.endswith(ACCEPTED)
+        return self.reason == "no_data" or ACCEPTED in self.notes
+
+
+def _number_cell(value: float) -> str:
+    """Raises ValueError for NaN and infinity: no run could read them again."""
+    if not isfinite(value):
+        raise ValueError(f"{value} is no number of a journal")
+    return rounded_text(value)
 
 
 _NUMBERS = tuple(column.attribute for column in COLUMNS if column.kind is Kind.NUMBER)
@@ -203,7 +211,7 @@ _WRITERS: Mapping[Kind, Callable[..., str]] = {
     Kind.TIME: str,
     Kind.FLAG: lambda value: "TRUE" if value else "FALSE",
     Kind.COUNT: str,
-    Kind.NUMBER: rounded_text,
+    Kind.NUMBER: _number_cell,
 }
 _READERS: Mapping[Kind, Callable[[str], object]] = {
     Kind.TEXT: str,
@@ -227,6 +235,12 @@ def row_from_cells(cells: Sequence[str]) -> JournalRow:
         column.attribute: _READERS[column.kind](cell) for column, cell in zip(COLUMNS, cells, strict=True) if cell != ""
     }
     return JournalRow(**values)  # type: ignore[arg-type]
+
+
+compared_values: Callable[[JournalRow], tuple[object, ...]] = attrgetter(
+    *(column.attribute for column in COLUMNS if column.compared)
+)
+"""The values that decide whether two rows are equal, the key's among them."""
 
 
 def differing_columns(stored: JournalRow, judged: JournalRow) -> dict[str, tuple[str, str]]:

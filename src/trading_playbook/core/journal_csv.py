@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from trading_playbook.core.errors import FixRequest
-from trading_playbook.core.journal import COLUMNS, HEADER, Column, JournalRow, row_cells
+from trading_playbook.core.journal import COLUMNS, HEADER, Column, JournalRow, compared_values, row_cells
 from trading_playbook.core.spreadsheet import READERS, Uncertain
 
 SHOWN = 60
@@ -43,12 +43,12 @@ class StoredJournal:
         return replace(self, rows=tuple(StoredRow(row, extra_of.get(row.key, ())) for row in rows))
 
     def joined_by(self, other: StoredJournal) -> StoredJournal:
-        """The rows of both, a person's columns by their names; where both hold a key's revision, the other's row."""
+        """The rows of both, a person's columns by their names; of equal rows of one revision, the other's."""
         missing = Counter(other.extra_header) - Counter(self.extra_header)
         header = (*self.extra_header, *missing.elements())
         places = _places_of(other.extra_header, header)
         moved = (StoredRow(row, _moved(extra, places, len(header))) for row, extra in other.rows)
-        rows = {_place_of(stored): stored for stored in (*self.rows, *moved)}
+        rows = {(compared_values(stored.row), stored.row.revision): stored for stored in (*self.rows, *moved)}
         return StoredJournal(rows=tuple(rows.values()), extra_header=header)
 
 
@@ -70,12 +70,15 @@ def read_journal(content: bytes, place: str) -> StoredJournal:
     the file is no journal, naming line, column and cell where a meaning is not certain, or both lines where two rows
     have one key.
     """
-    return _read(content, place, unique=_IDENTITY[:-1])
+    return _read(content, place, keys_are_unique=True)
 
 
 def read_history(content: bytes, place: str) -> StoredJournal:
-    """Read the rows that were replaced: as read_journal, but a key may have several, each of another revision."""
-    return _read(content, place, unique=_IDENTITY)
+    """Read the rows that were replaced: as read_journal, but a key may have several.
+
+    Even of one revision: a row that a person deleted begins at revision 0 again, and what it had replaced is kept.
+    """
+    return _read(content, place, keys_are_unique=False)
 
 
 def write_journal(journal: StoredJournal) -> bytes:
@@ -99,13 +102,14 @@ class _Lines(list[str]):
         self.append(line[:-2])
 
 
-def _read(content: bytes, place: str, unique: Sequence[str]) -> StoredJournal:
+def _read(content: bytes, place: str, *, keys_are_unique: bool) -> StoredJournal:
     table = _parse(_decoded(content, place), place)
     if not table.columns:
         return StoredJournal()
     positions = _positions([column[0] for column in table.columns], place)
     values = [_values(column, table, position) for column, position in zip(COLUMNS, positions, strict=True)]
-    _require_unique(table, [values[HEADER.index(name)] for name in unique])
+    if keys_are_unique:
+        _require_unique(table, [values[HEADER.index(name)] for name in _IDENTITY[:-1]])
     own = set(positions)
     extras = [column for position, column in enumerate(table.columns) if position not in own and any(column)]
     cells = zip(*(column[1:] for column in extras), strict=True) if extras else repeat(())

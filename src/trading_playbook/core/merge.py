@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 from trading_playbook.core.errors import FixRequest, ReviewConflict
-from trading_playbook.core.journal import COLUMNS, SIMULATED, JournalRow, RowKey, differing_columns
+from trading_playbook.core.journal import SIMULATED, JournalRow, RowKey, compared_values, differing_columns
 
 TOLD_COLUMNS = 3
 """So many of the columns that differ are told in the sentence of a conflict."""
-
-_compared_of = attrgetter(*(column.attribute for column in COLUMNS if column.compared))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +81,7 @@ def merge(stored: Iterable[JournalRow], judged: Iterable[JournalRow], *, revise:
         old = table.get(key)
         if old is None:
             table[key] = row
-        elif _compared_of(old) == _compared_of(row):
+        elif compared_values(old) == compared_values(row):
             unchanged += 1
             if old.data_hash != row.data_hash:
                 drifted.append(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from datetime import date
@@ -10,6 +11,8 @@ from trading_playbook.core.errors import FixRequest
 
 SYMBOL_LENGTH = 10
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]*([.][A-Z]+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -37,6 +40,17 @@ def parse_day(text: str) -> date:
     except ValueError:
         pass
     raise FixRequest(f"{text[:40]!r} is no date; expected YYYY-MM-DD")
+
+
+def plain_number(text: str) -> float | None:
+    """The finite number that a text is, None where it is none or in a form such as 1_5 that nobody means."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else None
+
+
+def is_address(text: str) -> bool:
+    """Whether a text names a place that is no path, as gs://bucket/trades.csv does."""
+    return _ADDRESS.match(text) is not None
 
 
 def parse_accepted(text: str) -> tuple[str, date]:

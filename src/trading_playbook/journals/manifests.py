@@ -11,6 +11,7 @@ from itertools import groupby, islice, takewhile
 
 from trading_playbook.ports import LostRace, Manifest, ObjectStore
 
+FOLDER = "runs"
 TIME_FORM = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"(?P<time>[0-9]{8}T[0-9]{6}Z)-(?P<run>[A-Za-z0-9_-]+)\.json")
 
@@ -21,9 +22,12 @@ class ManifestLog:
     The file is one JSON object: run_id, started and outcome, then the other facts. Read back, facts holds all of it.
     """
 
-    def __init__(self, store: ObjectStore, folder: str = "runs") -> None:
+    def __init__(self, store: ObjectStore, folder: str = FOLDER) -> None:
         self._store = store
         self._folder = folder
+
+    def require_writable(self) -> None:
+        self._store.require_writable(f"{self._folder}/manifest.json")
 
     def append(self, manifest: Manifest) -> str:
         """Keep a manifest. Raises ValueError where its run id cannot be part of a name, or a fact is no JSON value."""

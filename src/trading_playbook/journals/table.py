@@ -11,6 +11,9 @@ from trading_playbook.core.journal_csv import StoredJournal, read_history, read_
 from trading_playbook.core.merge import merge, require_one_origin
 from trading_playbook.ports import LostRace, ObjectStore, RowQuery, Stored, WriteResult
 
+HISTORY_ENDING = ".history.csv"
+"""In place of .csv, of the object that keeps the replaced rows."""
+
 TRIES = 50
 """A race is lost only to a writer who has won it, so that this many are lost only in a crowd."""
 
@@ -22,7 +25,7 @@ class TableJournal:
         path = PurePosixPath(key)
         self._store = store
         self._key = key
-        self._history_key = str(path.with_name(f"{path.stem}.history.csv"))
+        self._history_key = str(path.with_name(path.stem + HISTORY_ENDING))
         self._pending: dict[RowKey, JournalRow] = {}
         self._last_read: tuple[str, StoredJournal] | None = None
 

@@ -108,6 +108,7 @@ def _stored_rows(request: RunRequest, tools: Tools) -> list[JournalRow]:
     """The rows of this play that the journal holds of these symbols; refuses a place that could not be written."""
     if not request.dry_run:
         tools.reader.require_writable()
+        tools.run_log.require_writable()
     require_one_origin(tools.reader.feeds() | {tools.feed.name}, tools.reader.place)
     play = request.play
     return tools.reader.rows(

@@ -136,9 +136,11 @@ def _told_gaps(request: RunRequest, symbol: str, gaps: Sequence[tuple[date, date
     chosen += "" if cost == "none" else f" --cost {cost}"
     stretches = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in gaps[:5])
     more = f" and {len(gaps) - 5} more stretches" if len(gaps) > 5 else ""
+    places = f" {request.places}" if request.places else ""
     return (
         f"{symbol} has no row for {stretches}{more}, older than a nightly run reaches; fill with: trading-playbook "
-        f"backtest --symbol {symbol} --strategy {strategy.name}{chosen} --start {gaps[0][0]} --end {gaps[-1][1]}"
+        f"backtest --symbol {symbol} --strategy {strategy.name}{chosen} "
+        f"--start {gaps[0][0]} --end {gaps[-1][1]}{places}"
     )
 
 

@@ -18,7 +18,8 @@ class RunRequest:
 
     start, end: session dates, both ends in; both None for the nightly run, which does what is missing.
     accepted: (symbol, session) that a person accepts though its bars are short or absent. revise: replace stored rows
-    that differ. dry_run: judge and compare, write nothing. Raises FixRequest where these contradict each other.
+    that differ. dry_run: judge and compare, write nothing. places: options that name the same bars and journal on a
+    command line, for warnings that tell a command. Raises FixRequest where these contradict each other.
     """
 
     symbols: tuple[str, ...]
@@ -28,6 +29,7 @@ class RunRequest:
     accepted: frozenset[tuple[str, date]] = frozenset()
     revise: bool = False
     dry_run: bool = False
+    places: str = ""
 
     def __post_init__(self) -> None:
         if not self.symbols:

@@ -38,7 +38,7 @@ _LASTING = frozenset(
 )
 """Trouble that stays until a person mends it. All other, such as a full disk, may pass."""
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(r"\.playbook-[0-9a-f]{16}\.tmp")
 
 
 class LocalStore:
@@ -187,7 +187,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _replace(target: Path, content: bytes) -> None:
     """Put content in the place of a file in one step; only the folder's entry is not durable yet."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".playbook-{secrets.token_hex(8)}.tmp")
     try:
         _write(temporary, content, target)
         temporary.replace(target)

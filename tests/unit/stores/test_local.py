@@ -115,8 +115,14 @@ def test_links_that_lead_in_a_circle_are_refused(tmp_path: Path, store: LocalSto
 def test_what_killed_writers_left_is_no_key_and_is_removed_by_the_next_put_into_that_folder(
     tmp_path: Path, store: LocalStore
 ) -> None:
-    left = [".trades.csv.0123456789abcdef.tmp", ".other.csv.ffffffffffffffff.tmp"]
-    others = [".trades.csv.mine.tmp", ".trades.csv.swp", "trades.csv.tmp", "0123456789abcdef.tmp"]
+    left = [".playbook-0123456789abcdef.tmp", ".playbook-ffffffffffffffff.tmp"]
+    others = [
+        ".playbook-mine.tmp",
+        ".trades.csv.0123456789abcdef.tmp",
+        ".trades.csv.swp",
+        "trades.csv.tmp",
+        "0123456789abcdef.tmp",
+    ]
     for name in (*left, *others):
         (tmp_path / name).write_bytes(b"half")
     assert store.keys("") == sorted(others)

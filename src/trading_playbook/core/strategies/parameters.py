@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -11,11 +10,12 @@ from datetime import time
 from typing import Any, TypeVar, get_type_hints
 
 from trading_playbook.core.errors import FixRequest
+from trading_playbook.core.parsing import plain_number
 
 Parameters = TypeVar("Parameters")
 
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-_WHOLE = re.compile(r"[+-]?\d{1,9}")
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _EXPECTED = {int: "a whole number", float: "a number", time: "a time as HH:MM"}
 _TESTS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "minimum": ("at least", operator.ge),
@@ -84,8 +84,4 @@ def _typed(kind: type, value: object) -> object | None:
         return time(int(match[1]), int(match[2])) if match else None
     if kind is int:
         return int(text) if _WHOLE.fullmatch(text) else None
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    return plain_number(text)
