@@ -225,6 +225,16 @@ class KnowsItsWalkFromTheFirstBarOn(Dp20):
         return replace(judged, walk_decided=np.zeros_like(judged.walk_decided))
 
 
+class SaysWhenItKnewByWhatCameLater(Dp20):
+    """Its answers are honest; how early it claims to have known them is not."""
+
+    def judge(self, batch: SessionBatch) -> Judgements:
+        judged = super().judge(batch)
+        ends_up = _last(batch.session.close) > batch.session.open[0]
+        late = ~judged.entered & ~ends_up
+        return replace(judged, decided=np.where(late, _session_end(batch), judged.decided))
+
+
 class LooksOneBarAhead(Dp20):
     """Enters only where the bar after the entry bar closes above it."""
 

@@ -21,11 +21,15 @@ from tests.support.stories import (
     play_of,
     prepared,
     row_text,
+    steady_closes,
     timed,
 )
+from trading_playbook.core.bars import MINUTE, Bars
+from trading_playbook.core.daily import Split, day_number
 from trading_playbook.core.history import History, Prepared
-from trading_playbook.core.journal import row_cells
+from trading_playbook.core.journal import HEADER, row_cells
 from trading_playbook.core.rows import RowMaker, judge_sessions
+from trading_playbook.core.schedule import Timetable
 from trading_playbook.core.strategies.protocol import SessionBatch
 
 SYMBOLS = ("QQQ", "NVDA")
@@ -160,3 +164,55 @@ def test_what_the_feed_knows_of_later_days_does_not_matter(real_bars: Path, whol
     )
     days = [day for day in SESSIONS if day <= last]
     assert text_of(prepared(history, days)) == whole["QQQ"][: len(days)]
+
+
+def test_a_session_alone_in_a_month_and_in_ten_years_is_the_same_bytes() -> None:
+    history = ten_years()
+    days = [session.date for session in CALENDAR.sessions(date(2015, 1, 2), date(2024, 12, 31))]
+    found = prepared(history, days)
+    assert len(found.sessions) == len(days) == 2516
+    text = dict(zip(days, text_of(found), strict=True))
+    assert sum(cells[HEADER.index("entered?")] == "TRUE" for cells in text.values()) > 100
+    # About each split, each end of the range, an early close, and days drawn by lot.
+    asked = [*days[:3], *days[-2:], *(day for split in history.splits for day in around(split.ex_date, days))]
+    asked += [date(2019, 11, 29), date(2019, 12, 2), *random.Random(1).sample(days, 20)]
+    for day in asked:
+        assert text_of(prepared(history, [day])) == [text[day]]
+    month = [day for day in days if (day.year, day.month) == (2020, 8)]
+    assert text_of(prepared(history, month)) == [text[day] for day in month]
+
+
+def around(day: date, days: Sequence[date]) -> Sequence[date]:
+    return days[days.index(day) - 1 : days.index(day) + 2]
+
+
+def ten_years() -> History:
+    """Ten years of 2-minute bars in cents that begin before they are asked for, with two splits."""
+    sessions = CALENDAR.sessions(date(2014, 12, 30), date(2024, 12, 31))
+    splits = (Split(date(2016, 3, 1), 1.0, 2.0), Split(date(2020, 8, 31), 1.0, 3.0))
+    timetable = Timetable.of(sessions)
+    dice = np.random.default_rng(2015)
+    counts = timetable.slots(2)
+    steps = dice.normal(2e-7, 6e-4, (int(counts.sum()), 4))
+    prices = 100.0 * np.exp(np.cumsum(steps.ravel()).reshape(steps.shape))
+    for split in splits:
+        prices[np.repeat(timetable.days, counts) >= day_number(split.ex_date)] /= split.new / split.old
+    ticks = np.round(prices, 2)
+    first = np.cumsum(counts) - counts
+    slots = np.arange(counts.sum()) - np.repeat(first, counts)
+    last_closes = ticks[first + counts - 1, 3].tolist()
+    bars = Bars(
+        symbol="QQQ",
+        minutes=2,
+        opened=np.repeat(timetable.opens, counts) + slots * 2 * MINUTE,
+        open=ticks[:, 0],
+        high=ticks.max(axis=1),
+        low=ticks.min(axis=1),
+        close=ticks[:, 3],
+        volume=np.ones(len(ticks)),
+        first_session=sessions[0].date,
+    )
+    daily = [(session.date, close) for session, close in zip(sessions, last_closes, strict=True)]
+    return History(
+        symbol="QQQ", bars=bars, daily=closes_of([*steady_closes(sessions[0].date, 80.0), *daily]), splits=splits
+    )

@@ -20,7 +20,9 @@ def data_hashes(batch: SessionBatch, exit_slot: IntArray) -> list[str]:
     of its session, of D up to and including exit_slot, shape (rows,).
     """
     previous = _digests(batch.previous, batch.previous.session_slots)
-    session = _digests(batch.session, exit_slot + 1)
+    # A live grid may end before the exit slot, whose missing bars count all the same.
+    height = max(batch.session.slots, int(exit_slot.max(initial=-1)) + 1)
+    session = _digests(batch.session.of_height(height), exit_slot + 1)
     closes = np.ascontiguousarray(batch.closes.T, dtype="<f8")
     exist = len(batch.closes) - np.sum(np.isnan(batch.closes), axis=0)
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 
@@ -136,3 +137,11 @@ def test_a_rows_hash_does_not_depend_on_the_rows_beside_it(rows: int) -> None:
     together = SessionBatch.side_by_side([short, *[plain] * rows])
     exits = np.array([102, *[EXIT_SLOT] * rows])
     assert data_hashes(together, exits) == [hash_of(short, 102), *[hash_of(plain)] * rows]
+
+
+def test_a_grid_cut_off_before_the_exit_slot_counts_the_bars_it_lacks_as_missing() -> None:
+    batch = batch_of(quiet(), story(), CLOSES)
+    shown = {name: getattr(batch.session, name)[:40] for name in ("open", "high", "low", "close", "volume")}
+    cut = replace(batch, session=replace(batch.session, **shown))
+    early = {slot: bar for slot, bar in story().items() if slot < 40}
+    assert hash_of(cut) == by_hand(quiet(), early, LAST_200)
