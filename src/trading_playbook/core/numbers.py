@@ -12,11 +12,8 @@ def rounded(value: float) -> float:
 
 def rounded_text(value: float) -> str:
     """A rounded value as text: no exponent, at most 6 decimals, no trailing zeros but one decimal at least."""
-    text = repr(value)
-    if "e" in text:
-        text = f"{value:.{DECIMALS}f}".rstrip("0")
-        return text + "0" if text.endswith(".") else text
-    return text
+    text = f"{value:.{DECIMALS}f}".rstrip("0")
+    return text + "0" if text[-1] == "." else text
 
 
 def number_text(value: float) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
-from typing import TypeVar
 
-from trading_playbook.core.calendar import Calendar, Session
-from trading_playbook.core.daily import DailyCloses
+from trading_playbook.core.calendar import Session
 from trading_playbook.core.errors import CheckData, FixConfig, FixRequest, PlaybookError
 from trading_playbook.core.history import History, Prepared, prepare
 from trading_playbook.core.journal import JournalRow
@@ -19,6 +17,8 @@ from trading_playbook.core.schedule import Schedule
 from trading_playbook.core.statistics import summarize
 from trading_playbook.core.strategies.protocol import SessionBatch
 from trading_playbook.ports import Manifest, RowQuery, WriteResult
+from trading_playbook.runs.fetching import Sessions, fetch
+from trading_playbook.runs.harvest import Harvest
 from trading_playbook.runs.plan import Plan, plan_run
 from trading_playbook.runs.report import RunReport
 from trading_playbook.runs.request import RunRequest, Tools
@@ -29,39 +29,6 @@ BATCH_ROWS = 2_000
 
 WHOLE_FILE = frozenset({"bad_file", "bad_split"})
 """Kinds of CheckData where not bars but a whole file is wrong."""
-
-Answer = TypeVar("Answer")
-Sessions = Mapping[str, tuple[Session, ...]]
-"""The sessions asked for, by symbol, oldest first."""
-
-
-@dataclass(slots=True)
-class _Harvest:
-    """What a run has gathered so far."""
-
-    stored: Mapping[tuple[str, date], JournalRow]
-    rows: list[JournalRow] = field(default_factory=list)
-    errors: list[Exception] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    not_listed: dict[str, tuple[date, ...]] = field(default_factory=dict)
-
-    def good(self, answers: Mapping[str, Answer | PlaybookError]) -> dict[str, Answer]:
-        """The answers that are no errors; the errors are kept."""
-        found: dict[str, Answer] = {}
-        for symbol, answer in answers.items():
-            if isinstance(answer, PlaybookError):
-                self.errors.append(answer)
-            else:
-                found[symbol] = answer
-        return found
-
-    def refuse(self, symbol: str, refused: Mapping[date, CheckData]) -> None:
-        """Sessions that cannot be judged: an error, or a warning where the session has its row already."""
-        for session, error in refused.items():
-            if (symbol, session) in self.stored:
-                self.warnings.append(f"the stored row was kept, though its data is wrong now: {error}")
-            else:
-                self.errors.append(error)
 
 
 def run(request: RunRequest, tools: Tools) -> RunReport:
@@ -76,7 +43,7 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
         plan = plan_run(
             request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, _dates_by_symbol(stored)
         )
-    harvest = _Harvest(stored={(row.symbol, row.trade_date): row for row in stored})
+    harvest = Harvest(stored={(row.symbol, row.trade_date): row for row in stored})
     _judge(request, tools, plan, harvest, watch)
     harvest.rows.sort(key=lambda row: row.key)
     with watch.stage("write"):
@@ -123,14 +90,14 @@ def _dates_by_symbol(rows: Sequence[JournalRow]) -> dict[str, list[date]]:
     return dates
 
 
-def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: _Harvest, watch: Stopwatch) -> None:
+def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: Harvest, watch: Stopwatch) -> None:
     """Fetch and judge the planned sessions, batch by batch, so that memory does not grow with their number."""
     maker = RowMaker(play=request.play, data_feed=tools.feed.name, public_url=tools.public_url)
     accepted = request.accepted | {key for key, row in harvest.stored.items() if row.accepted}
     done, total = 0, sum(map(len, plan.sessions.values()))
     for sessions in _batches(plan.sessions):
         with watch.stage("fetch"):
-            fetched = _fetch(request, tools, sessions, harvest)
+            fetched = fetch(request, tools, sessions, harvest)
         with watch.stage("judge"):
             prepared = [
                 ready
@@ -156,52 +123,12 @@ def _batches(sessions: Sessions) -> Iterator[Sessions]:
         yield batch
 
 
-def _fetch(request: RunRequest, tools: Tools, sessions: Sessions, harvest: _Harvest) -> list[tuple[History, Schedule]]:
-    """What the feed knows of each symbol, with the sessions at which the symbol was listed."""
-    needs, feed = request.play.strategy.needs, tools.feed
-    first = min(own[0].date for own in sessions.values())
-    last = max(own[-1].date for own in sessions.values())
-    closes = harvest.good(feed.daily_closes(list(sessions), before=first, count=needs.closes, through=last))
-    listed = {symbol: _listed(symbol, sessions[symbol], daily, harvest) for symbol, daily in closes.items()}
-    wanted = [symbol for symbol, own in listed.items() if own]
-    if not wanted:
-        return []
-    splits = harvest.good(feed.splits(wanted, through=last))
-    schedules = _schedules({symbol: listed[symbol] for symbol in splits}, tools.calendar)
-    days = {session.date: session for schedule in schedules.values() for session in schedule.timetable.sessions}
-    bars = harvest.good(feed.bars(list(schedules), [days[day] for day in sorted(days)], needs.bar_minutes))
-    return [
-        (History(symbol=symbol, bars=own, daily=closes[symbol], splits=splits[symbol]), schedules[symbol])
-        for symbol, own in bars.items()
-    ]
-
-
-def _listed(symbol: str, sessions: tuple[Session, ...], daily: DailyCloses, harvest: _Harvest) -> tuple[Session, ...]:
-    """The sessions from the symbol's first daily bar on; the earlier ones are counted."""
-    since = daily.first_session
-    if since is None or since <= sessions[0].date:
-        return sessions
-    harvest.not_listed[symbol] = tuple(session.date for session in sessions if session.date < since)
-    return tuple(session for session in sessions if session.date >= since)
-
-
-def _schedules(sessions: Sessions, calendar: Calendar) -> dict[str, Schedule]:
-    """A schedule for each symbol; symbols with the very same sessions, the usual case, share one."""
-    schedules: dict[str, Schedule] = {}
-    schedule: Schedule | None = None
-    for symbol, own in sessions.items():
-        if schedule is None or schedule.sessions is not own:
-            schedule = Schedule.of(own, calendar)
-        schedules[symbol] = schedule
-    return schedules
-
-
 def _prepare(
     request: RunRequest,
     history: History,
     schedule: Schedule,
     accepted: frozenset[tuple[str, date]],
-    harvest: _Harvest,
+    harvest: Harvest,
 ) -> Prepared | None:
     """One symbol made ready to be judged. A bug that its data brings out is kept as an error and harms no other."""
     own = {session for symbol, session in accepted if symbol == history.symbol}
@@ -225,7 +152,7 @@ def _judged_rows(maker: RowMaker, prepared: Sequence[Prepared]) -> list[JournalR
     return maker.rows(keys, batch, judge_sessions(maker.play.strategy, batch), accepted)
 
 
-def _write(request: RunRequest, tools: Tools, harvest: _Harvest) -> tuple[WriteResult, ...]:
+def _write(request: RunRequest, tools: Tools, harvest: Harvest) -> tuple[WriteResult, ...]:
     """Make the rows durable; in a dry run only say what would become of them."""
     if not harvest.rows:
         return ()
