@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trading_playbook.config import load_settings
+from trading_playbook.core.errors import FixRequest
 from trading_playbook.core.journal import COLUMNS, JournalRow, Kind
 from trading_playbook.core.parsing import parse_accepted, parse_day, parse_symbols
 from trading_playbook.core.statistics import Statistics
@@ -88,11 +89,12 @@ def backtest(
     Where some sessions could be judged and others not, the journal's errors tell of the others. Where none could, the
     gravest error is raised.
     """
+    _require_kind(str, "a text", {"feed": feed, "strategy": strategy, "cost": cost})
+    _require_kind(str | Path, "a path", {"data_dir": data_dir, "output": output})
     settings = load_settings()
-    named = [symbols] if isinstance(symbols, str) else list(symbols or ())
     request = RunRequest(
-        symbols=parse_symbols(named) or settings.symbols,
-        play=build_play(settings, strategy, dict(params or {}), cost),
+        symbols=settings.symbols if symbols is None else _symbols(symbols),
+        play=build_play(settings, strategy, _params(params), cost),
         start=_day(start),
         end=_day(end),
         accepted=frozenset(map(parse_accepted, accept)),
@@ -112,7 +114,32 @@ def backtest(
     return Journal(report)
 
 
-def _day(day: str | date | None) -> date | None:
-    if isinstance(day, str):
-        return parse_day(day)
-    return day.date() if isinstance(day, datetime) else day
+def _require_kind(kind: Any, expected: str, given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, kind):
+            raise FixRequest(f"{name} is {value!r}; expected {expected}")
+
+
+def _symbols(given: str | Iterable[str]) -> tuple[str, ...]:
+    named = [given] if isinstance(given, str) else list(given)
+    if not all(isinstance(symbol, str) for symbol in named):
+        raise FixRequest(f"symbols is {given!r}; expected one or several texts")
+    return parse_symbols(named)
+
+
+def _params(given: object) -> Mapping[str, object]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise FixRequest(f"params is {given!r}; expected values by the names of parameters")
+    return given
+
+
+def _day(given: str | date | None) -> date | None:
+    if given is None or (isinstance(given, date) and not isinstance(given, datetime)):
+        return given
+    if isinstance(given, datetime):
+        return given.date()
+    if isinstance(given, str):
+        return parse_day(given)
+    raise FixRequest(f"{given!r} is no date; expected a date or YYYY-MM-DD")

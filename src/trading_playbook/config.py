@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,6 +15,9 @@ from trading_playbook.core.calendar import parse_overrides
 from trading_playbook.core.costs import parse_cost
 from trading_playbook.core.errors import FixConfig, PlaybookError
 from trading_playbook.core.parsing import is_address, parse_choices, parse_symbols
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 ENV_FILE = Path(".env")
 WRITERS = ("csv",)
@@ -50,6 +54,13 @@ def _parse_symbols(text: str) -> tuple[str, ...]:
     return symbols
 
 
+def _parse_place(text: str) -> str:
+    """A path on this disk; kept as text, for a slash at its end means a folder."""
+    if is_address(text):
+        raise ValueError("expected a path: the csv writer writes to a disk")
+    return text
+
+
 def _require_cost(text: str) -> str:
     parse_cost(text)
     return text
@@ -62,8 +73,8 @@ class Settings(BaseSettings):
 
     data_feed: Literal["files", "simulated"] | None = None
     data_dir: Path | None = None
-    output_dir: Path = Path("output")
-    output_location: str | None = None
+    output_dir: Annotated[str, _reading(_parse_place)] = "./output"
+    output_location: Annotated[str, _reading(_parse_place)] | None = None
     writer_type: Annotated[tuple[str, ...], NoDecode, _reading(_parse_writers)] = ("csv",)
     symbols: Annotated[tuple[str, ...], NoDecode, _reading(_parse_symbols)] = ("QQQ",)
     strategy: str = "dp20"
@@ -89,17 +100,11 @@ class Settings(BaseSettings):
             return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True)
         return read(value.strip())
 
-    @field_validator("output_location")
-    @classmethod
-    def _is_a_path(cls, value: str | None) -> str | None:
-        if value is not None and is_address(value):
-            raise ValueError("expected a path: the csv writer writes to a disk")
-        return value
-
 
 def load_settings(env_file: Path = ENV_FILE) -> Settings:
     """The settings of this process; the environment stands above .env. FixConfig names every wrong one."""
     try:
+        _require_pairs(env_file)
         return Settings(_env_file=env_file)
     except ValidationError as error:
         wrong = [
@@ -113,14 +118,40 @@ def load_settings(env_file: Path = ENV_FILE) -> Settings:
 
 
 def unknown_settings(env_file: Path = ENV_FILE) -> Sequence[str]:
-    """A warning for each key of .env that is no setting but looks like one."""
-    if not env_file.is_file():
-        return ()
+    """A warning for each key of .env that is no setting but looks like one; none where the file cannot be read."""
     from difflib import get_close_matches
 
-    from dotenv import dotenv_values
-
-    known = [name.upper() for name in Settings.model_fields]
-    unknown = [key for key in dotenv_values(env_file, encoding="utf-8-sig") if key.upper() not in known]
+    try:
+        keys = [binding.key for binding in _bindings(env_file) if binding.key]
+    except (OSError, UnicodeDecodeError):
+        return ()
+    known = _known()
+    unknown = [key for key in dict.fromkeys(keys) if key.upper() not in known]
     likely = ((key, get_close_matches(key.upper(), known, n=1, cutoff=0.8)) for key in unknown)
     return tuple(f"{env_file}: {key} is no setting; is {match[0]} meant?" for key, match in likely if match)
+
+
+def _known() -> list[str]:
+    return [name.upper() for name in Settings.model_fields]
+
+
+def _require_pairs(env_file: Path) -> None:
+    """FixConfig where a line of .env speaks of a setting and is no NAME=value: else it would be passed over."""
+    for binding in _bindings(env_file):
+        told = binding.original.string.strip()
+        if not binding.error and binding.value is not None:
+            continue
+        if any(word in _known() for word in re.findall(r"[A-Z_]+", told.upper())):
+            raise FixConfig(
+                f"{env_file}, line {binding.original.line}: {told[:60]!r} is no setting; expected NAME=value"
+            )
+
+
+def _bindings(env_file: Path) -> Sequence[Binding]:
+    """The lines of .env as its reader takes them apart; none where there is no such file."""
+    if not env_file.is_file():
+        return ()
+    from dotenv.parser import parse_stream
+
+    with env_file.open(encoding="utf-8-sig") as stream:
+        return [binding for binding in parse_stream(stream) if not binding.original.string.strip().startswith("#")]

@@ -47,7 +47,7 @@ def build_feed(settings: Settings, calendar: Calendar, name: str | None, data_di
         root = data_dir or settings.data_dir
         if root is None:
             raise FixConfig("the feed of files needs a folder of bars: give --data-dir or set DATA_DIR")
-        return FilesFeed(root, calendar)
+        return FilesFeed(_path(root), calendar)
     raise FixConfig("no feed is chosen: give --feed files with --data-dir DIR, or --feed simulated, or set DATA_FEED")
 
 
@@ -69,14 +69,22 @@ def journal_on_disk(settings: Settings, clock: Clock, output: str | None = None)
     from trading_playbook.stores.local import LocalStore
 
     given = output or settings.output_location or f"{settings.output_dir}/"
-    if is_address(given):
-        raise FixRequest(f"{given} is an address, and the csv writer writes to a disk: give a path")
-    path = Path(given)
+    if is_address(given) or "\0" in given:
+        raise FixRequest(f"{given!r} is no path, and the csv writer writes to a disk")
+    path = _path(given)
     if given.endswith("/") or _is_folder(path):
         path = path / JOURNAL
     if path.name == FOLDER or path.name.endswith(HISTORY_ENDING):
         raise FixRequest(f"{path}: the name {path.name} is kept for what lies beside a journal; give another one")
     return Place(LocalStore(path.parent, clock, settings.retry_budget_seconds), path.name)
+
+
+def _path(text: str | Path) -> Path:
+    """A path, from a person's home where it begins with ~."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # there is no home
+        return Path(text)
 
 
 def _is_folder(path: Path) -> bool:

@@ -98,7 +98,8 @@ class Market:
         """Put a second bar of a time at the end of the file, like the first but for these values, and save."""
         own = self.bars[symbol]
         again = own.take(np.array([self.at(day, time, symbol)]))
-        again = replace(again, **{name: np.array([value]) for name, value in values.items()})
+        columns: dict[str, Any] = {name: np.array([value]) for name, value in values.items()}
+        again = replace(again, **columns)
         self.bars[symbol] = joined(own, again)
         return self.save()
 
@@ -180,17 +181,8 @@ def in_two_minutes(bars: Bars) -> Bars:
         else:
             found[slot] = list(values)
     made = np.array(list(found.values())).reshape(-1, len(COLUMNS))
-    return replace(
-        bars,
-        minutes=2,
-        opened=np.array(list(found), dtype=np.int64),
-        **{name: made[:, at].copy() for at, name in enumerate(COLUMNS)},
-    )
-
-
-def day_before(day: str) -> str:
-    """The session before a day."""
-    return str(CALENDAR.previous(date.fromisoformat(day)).date)
+    columns_of: dict[str, Any] = {name: made[:, at].copy() for at, name in enumerate(COLUMNS)}
+    return replace(bars, minutes=2, opened=np.array(list(found), dtype=np.int64), **columns_of)
 
 
 def require_equal(journal_file: Path, oracle_rows: Sequence[Mapping[str, str]]) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from trading_playbook.core.errors import PlaybookError
 
 Parsed = TypeVar("Parsed")
+
+YEARS = range(1990, 2101)
+"""The years of moments that can be rehearsed."""
 
 
 def argument(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
@@ -26,15 +30,14 @@ def argument(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
 
 def moment(text: str) -> datetime:
     """A moment with its zone or offset, such as 2026-11-27T13:20:00-05:00."""
-    try:
+    with suppress(ValueError, OverflowError):
         read = datetime.fromisoformat(text)
-    except ValueError:
-        read = None
-    if read is None or read.tzinfo is None:
-        raise argparse.ArgumentTypeError(
-            f"{text[:40]!r} is no moment; expected a date and time with Z or an offset, as 2026-11-27T13:20:00-05:00"
-        )
-    return read
+        if read.tzinfo is not None and read.astimezone(UTC).year in YEARS:
+            return read
+    raise argparse.ArgumentTypeError(
+        f"{text[:40]!r} is no moment from {YEARS[0]} to {YEARS[-1]}; expected a date and time with Z or an offset, "
+        "as 2026-11-27T13:20:00-05:00"
+    )
 
 
 def path(text: str) -> str:

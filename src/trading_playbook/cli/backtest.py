@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_playbook.cli.arguments import argument, moment, path
-from trading_playbook.cli.process import exit_code, run_command, tell
+from trading_playbook.cli.process import BUG, exit_code, guarded, show, tell
+from trading_playbook.core.errors import PlaybookError
 from trading_playbook.core.parsing import parse_accepted, parse_choices, parse_day, parse_symbols
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     _add_arguments(parser)
-    chosen = parser.parse_args(arguments)
-    return run_command(chosen.command, chosen)
+    return guarded(lambda: backtest(parser.parse_args(arguments)))
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,8 +117,25 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def backtest(chosen: argparse.Namespace) -> int:
     _require_range_or_today(chosen)
     # Imported here, since --help and a mistyped flag need none of it.
+    from trading_playbook.config import unknown_settings
+
+    warnings: Sequence[str] = ()
+    try:
+        warnings = unknown_settings()
+        report = _run(chosen)
+    except PlaybookError as error:
+        for warning in warnings:
+            tell(f"warning: {warning}")
+        if chosen.json:
+            _show_refusal(error)
+        raise
+    _show(report, chosen, warnings)
+    return exit_code(report.error)
+
+
+def _run(chosen: argparse.Namespace) -> RunReport:
     from trading_playbook.cli.progress import progress_line
-    from trading_playbook.config import load_settings, unknown_settings
+    from trading_playbook.config import load_settings
     from trading_playbook.observability import log_bug, log_facts, set_up_logging
     from trading_playbook.runs import run
     from trading_playbook.wiring import build_clock, build_tools, journal_on_disk
@@ -138,10 +155,9 @@ def backtest(chosen: argparse.Namespace) -> int:
     report = run(request, tools)
     log_facts("run", id=report.run_id, outcome=report.outcome, judged=len(report.rows), manifest=report.manifest)
     for error in report.errors:
-        if exit_code(error) == 1:
+        if exit_code(error) == BUG:
             log_bug(error)
-    _show(report, chosen, unknown_settings())
-    return exit_code(report.error)
+    return report
 
 
 def _require_range_or_today(chosen: argparse.Namespace) -> None:
@@ -174,22 +190,33 @@ def _places(chosen: argparse.Namespace) -> str:
 
 
 def _show(report: RunReport, chosen: argparse.Namespace, warnings: Sequence[str]) -> None:
+    from trading_playbook.cli.summary import Style, as_json, as_text
+
     if chosen.json:
-        import json
-
-        from trading_playbook.cli.summary import as_json
-
-        print(json.dumps(as_json(report, warnings), indent=2))
+        show(_json_text(as_json(report, warnings)))
         return
-    from trading_playbook.cli.summary import Style, as_text
-
-    print(as_text(report, warnings, Style.of(sys.stdout), whole=chosen.verbose))
+    show(as_text(report, warnings, Style.of(sys.stdout), whole=chosen.verbose))
     for line in _told_errors(report):
         tell(line)
 
 
+def _show_refusal(error: PlaybookError) -> None:
+    """What a program gets that asked for JSON and whose call was refused as a whole."""
+    from trading_playbook.runs.report import error_facts, outcome_of
+
+    show(_json_text({"outcome": outcome_of(error), "errors": [error_facts(error)]}))
+
+
+def _json_text(value: object) -> str:
+    import json
+
+    return json.dumps(value, indent=2, allow_nan=False)
+
+
 def _told_errors(report: RunReport) -> list[str]:
-    shown = [f"error: {error.args[0]}" if exit_code(error) != 1 else "error: a bug of ours" for error in report.errors]
+    shown = [
+        f"error: {error.args[0]}" if exit_code(error) != BUG else "error: a bug of ours" for error in report.errors
+    ]
     return shown[:10] + ([f"... and {len(shown) - 10} more, in the manifest"] if len(shown) > 10 else [])
 
 

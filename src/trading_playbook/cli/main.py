@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from trading_playbook.cli import backtest
-from trading_playbook.cli.process import run_command
+from trading_playbook.cli.process import guarded
 from trading_playbook.version import VERSION
 
 
@@ -20,5 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"trading-playbook {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     backtest.add_parser(commands)
-    chosen = parser.parse_args(arguments)
-    return run_command(chosen.command, chosen)
+
+    def work() -> int:
+        chosen = parser.parse_args(arguments)
+        code: int = chosen.command(chosen)
+        return code
+
+    return guarded(work)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
 
 from trading_playbook.core.errors import CheckData, PlaybookError, RetryLater, ReviewConflict
 
+BUG = 1
+LATER = 4
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 
 _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (CheckData, 3),
-    (RetryLater, 4),
+    (RetryLater, LATER),
     (ReviewConflict, 5),
     (PlaybookError, 2),
 )
@@ -25,25 +28,48 @@ def exit_code(error: Exception | None) -> int:
     """What the process tells its caller: 0 done, 1 our bug, 2 mend the call, 3 the data, 4 later, 5 a conflict."""
     if error is None:
         return 0
-    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), BUG)
 
 
-def run_command(command: Callable[[argparse.Namespace], int], chosen: argparse.Namespace) -> int:
-    """Run a command to its exit code, whatever happens in it."""
+def guarded(work: Callable[[], int]) -> int:
+    """Do a command's work, reading its arguments included, and end with an exit code whatever happens in it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a letter of a path gets an escape for it, not an error.
             stream.reconfigure(errors="backslashreplace")
+    code = _code_of(work)
+    # Here and not in the interpreter's last breath, where a stream that fails would take the exit code's place.
+    failed = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and not _is_flushed(stream)]
+    return CLOSED_PIPE if sys.stdout in failed and code == 0 else code
+
+
+def show(text: str) -> None:
+    """The result of a command, on stdout."""
     try:
-        code = command(chosen)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        return code
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RetryLater(f"what the command has to say cannot be written: {error.strerror}") from None
+
+
+def tell(text: str) -> None:
+    """A line to the person at the terminal, on stderr so that stdout holds the result alone."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def _code_of(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except SystemExit as stop:
+        # argparse has told its help or what is wrong with the call.
+        return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt:
         tell("stopped: nothing of this run was written half; run it again to complete it")
         return INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
         return CLOSED_PIPE
     except PlaybookError as error:
         tell(f"error: {error.message}")
@@ -52,15 +78,15 @@ def run_command(command: Callable[[argparse.Namespace], int], chosen: argparse.N
         from trading_playbook.observability import log_bug
 
         log_bug(error)
-        return exit_code(error)
+        return BUG
 
 
-def tell(text: str) -> None:
-    """A line to the person at the terminal, on stderr so that stdout holds the result alone."""
-    if sys.stderr is not None:
-        print(text, file=sys.stderr)
-
-
-def _silence_stdout() -> None:
-    """Nobody reads stdout any more: let the interpreter's last flush go nowhere, without a second error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _is_flushed(stream: TextIO) -> bool:
+    """Whether a stream took all that was written to it; one that cannot is led to where nothing fails."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
 from trading_playbook.ports import Clock
 
-QUIET_SECONDS = 1.0
+QUIET_SECONDS = 0.5
 """Work that is over sooner shows nothing."""
 
 
 def progress_line(clock: Clock) -> Callable[[int, int], None]:
     """Told (sessions done, sessions in all); writes only where stderr is a terminal and the work takes its time."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return lambda done, total: None
     began = clock.monotonic()
     shown = False

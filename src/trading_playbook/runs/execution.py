@@ -56,7 +56,7 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
         request=request,
         rows=tuple(harvest.rows),
         errors=tuple(harvest.errors),
-        warnings=(*plan.warnings, *tools.feed.warnings, *harvest.warnings, *_drift(written)),
+        warnings=tuple(dict.fromkeys((*plan.warnings, *tools.feed.warnings, *harvest.warnings, *_drift(written)))),
         written=written,
         statistics=summarize(harvest.rows, tools.calendar),
         closed_days=plan.closed_days,
@@ -110,17 +110,22 @@ def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: Harvest, watc
 
 
 def _batches(sessions: Sessions) -> Iterator[Sessions]:
-    """The symbols in groups of about BATCH_ROWS sessions, in their order; symbols without a session are left out."""
+    """The symbols in their order in groups of at most BATCH_ROWS sessions; one with more stands in several."""
     batch: dict[str, tuple[Session, ...]] = {}
     for symbol, own in sessions.items():
-        if not own:
-            continue
-        if batch and sum(map(len, batch.values())) + len(own) > BATCH_ROWS:
-            yield batch
-            batch = {}
-        batch[symbol] = own
+        # The very same tuple for every symbol, where it is not too long: symbols share what is made of it.
+        parts = [own] if len(own) <= BATCH_ROWS else _parts(own)
+        for part in filter(None, parts):
+            if batch and (symbol in batch or sum(map(len, batch.values())) + len(part) > BATCH_ROWS):
+                yield batch
+                batch = {}
+            batch[symbol] = part
     if batch:
         yield batch
+
+
+def _parts(sessions: tuple[Session, ...]) -> list[tuple[Session, ...]]:
+    return [sessions[begin : begin + BATCH_ROWS] for begin in range(0, len(sessions), BATCH_ROWS)]
 
 
 def _prepare(
@@ -181,7 +186,7 @@ def _with_record(report: RunReport, tools: Tools) -> RunReport:
 
     Where the request, a setting or a whole file is wrong and no row came out, no file is touched.
     """
-    untouched = not report.rows and _is_refusal(report.error)
+    untouched = not report.rows and bool(report.errors) and all(map(_is_refusal, report.errors))
     if report.request.dry_run or untouched:
         return report
     manifest = Manifest(run_id=report.run_id, started=report.started, outcome=report.outcome, facts=report.facts())
@@ -191,7 +196,7 @@ def _with_record(report: RunReport, tools: Tools) -> RunReport:
         return replace(report, errors=(*report.errors, error))
 
 
-def _is_refusal(error: Exception | None) -> bool:
+def _is_refusal(error: Exception) -> bool:
     if isinstance(error, CheckData):
         return error.kind in WHOLE_FILE
     return isinstance(error, FixConfig | FixRequest)

@@ -40,7 +40,8 @@ def _listed(symbol: str, sessions: tuple[Session, ...], daily: DailyCloses, harv
     since = daily.first_session
     if since is None or since <= sessions[0].date:
         return sessions
-    harvest.not_listed[symbol] = tuple(session.date for session in sessions if session.date < since)
+    early = tuple(session.date for session in sessions if session.date < since)
+    harvest.not_listed[symbol] = harvest.not_listed.get(symbol, ()) + early
     return tuple(session for session in sessions if session.date >= since)
 
 

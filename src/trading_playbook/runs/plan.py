@@ -79,7 +79,7 @@ def _plan_range(
     return Plan(
         sessions=dict.fromkeys(symbols, settled),
         closed_days=(end - start).days + 1 - len(sessions),
-        too_early=None if len(settled) == len(sessions) else _too_early(sessions[-1], now, settle_after),
+        too_early=_too_early(sessions[len(settled)], now, settle_after) if len(settled) < len(sessions) else None,
     )
 
 
@@ -91,10 +91,11 @@ def _plan_night(
     catch_up_sessions: int,
     stored: Mapping[str, Sequence[date]],
 ) -> Plan:
-    today = calendar.session(new_york_date(now))
-    # One more than asked: today may not have settled.
-    recent = calendar.last_sessions(catch_up_sessions + 1, new_york_date(now))
-    settled = [session for session in recent if session.settles(settle_after) <= now][-catch_up_sessions:]
+    today = new_york_date(now)
+    # More than asked for: today has not settled yet, perhaps, nor have those whose bars take days to.
+    recent = calendar.last_sessions(catch_up_sessions + settle_after.days + 2, today)
+    unsettled = [session for session in recent if session.settles(settle_after) > now]
+    settled = recent[: len(recent) - len(unsettled)][-catch_up_sessions:]
     sessions: dict[str, tuple[Session, ...]] = {}
     warnings: list[str] = []
     for symbol in request.symbols:
@@ -107,8 +108,8 @@ def _plan_night(
             warnings.append(_told_gaps(request, symbol, gaps))
     return Plan(
         sessions=sessions,
-        too_early=_too_early(today, now, settle_after) if today and today.settles(settle_after) > now else None,
-        market_closed=today is None,
+        too_early=_too_early(unsettled[0], now, settle_after) if unsettled else None,
+        market_closed=not calendar.is_open(today),
         warnings=tuple(warnings),
     )
 

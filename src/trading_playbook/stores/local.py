@@ -50,10 +50,11 @@ class LocalStore:
     """
 
     def __init__(self, root: Path, clock: Clock, patience_seconds: float) -> None:
-        """patience_seconds: how long a put waits for another writer."""
+        """patience_seconds: how long all puts together may wait for other writers."""
         self._root = root
         self._clock = clock
         self._patience_seconds = patience_seconds
+        self._waited_seconds = 0.0
 
     @property
     def place(self) -> str:
@@ -114,12 +115,15 @@ class LocalStore:
             os.close(handle)
 
     def _wait_for_lock(self, handle: int, folder: Path) -> None:
-        give_up = self._clock.monotonic() + self._patience_seconds
+        began = self._clock.monotonic()
         while True:
             try:
-                return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._waited_seconds += self._clock.monotonic() - began
+                return
             except BlockingIOError:
-                if self._clock.monotonic() >= give_up:
+                if self._waited_seconds + self._clock.monotonic() - began >= self._patience_seconds:
+                    self._waited_seconds = self._patience_seconds
                     raise RetryLater(
                         f"another process has been writing in {folder} for {self._patience_seconds:g} seconds: "
                         f"wait for it, or end it where it hangs (lsof {folder} names it)",

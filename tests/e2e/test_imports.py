@@ -1,0 +1,69 @@
+"""What is loaded when: nothing heavy for a look at the help, and no pandas on the way of the data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.door import environment_with
+from tests.support.market import make_market
+
+HEAVY = {"pandas", "pyarrow", "numpy", "pydantic", "pydantic_settings", "dotenv", "rich", "google", "alpaca", "pymongo",
+         "fastapi", "httpx", "requests", "plotly", "exchange_calendars", "polars", "apprise", "concurrent.futures",
+         "asyncio", "multiprocessing"}  # fmt: skip
+OURS = {"numpy", "pyarrow", "pydantic", "pydantic_settings", "dotenv"}
+"""What a run needs, with what these load in turn."""
+
+FOREIGN = HEAVY - OURS - {"asyncio", "concurrent.futures", "multiprocessing"}
+
+
+def loaded_after(script: str, cwd: Path) -> set[str]:
+    """Names of the modules that a fresh interpreter has loaded after a script, and the packages they are of."""
+    told = "\nimport sys as _sys\n_sys.stdout.flush()\nprint('\\n' + '\\n'.join(_sys.modules), file=_sys.stderr)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script + told],
+        cwd=cwd, env=environment_with(), capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    names = set(done.stderr.split("\n"))
+    return names | {name.partition(".")[0] for name in names}
+
+
+def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert not loaded_after("import trading_playbook", tmp_path) & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--bogus"], [], ["--start", "2025-02-30"]], ids=" ".join)
+def test_help_and_usage_errors_load_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    for module, first in (("trading_playbook.cli.backtest", []), ("trading_playbook.cli.main", ["backtest"])):
+        script = (
+            f"from {module} import main\n"
+            "import contextlib, io\n"
+            "with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):\n"
+            f"    main({[*first, *arguments]!r})\n"
+        )
+        assert not loaded_after(script, tmp_path) & HEAVY
+
+
+def test_the_door_for_python_loads_pandas_when_a_frame_is_asked_for_and_not_before(tmp_path: Path) -> None:
+    script = (
+        "from trading_playbook import backtest\njournal = backtest('QQQ', '2025-01-02', '2025-01-31', feed='simulated')"
+    )
+    assert not loaded_after(script, tmp_path) & (FOREIGN | {"pyarrow"})
+    assert "pandas" in loaded_after(script + "\njournal.to_pandas()", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_run_of_one_symbol_and_one_year_loads_no_pandas(tmp_path: Path, suffix: str) -> None:
+    market = make_market(tmp_path / "bars", start="2024-11-01", end="2025-10-31", suffix=suffix)
+    arguments = [*market.call, "--symbol", "QQQ", "--start", "2024-11-01", "--end", "2025-10-31"]
+    script = (
+        f"from trading_playbook.cli.backtest import main\nassert main({[*arguments, '--output', 'trades.csv']!r}) == 0"
+    )
+    found = loaded_after(script, tmp_path)
+    assert not found & FOREIGN
+    assert not found & {"pyarrow.compute", "pyarrow.dataset", "pyarrow.pandas_compat"}
+    assert ("pyarrow" in found) is (suffix == ".parquet")
+    assert (tmp_path / "trades.csv").read_bytes().count(b"\n") == 251
