@@ -48,6 +48,8 @@ def build_feed(settings: Settings, calendar: Calendar, name: str | None, data_di
         if root is None:
             raise FixConfig("the feed of files needs a folder of bars: give --data-dir or set DATA_DIR")
         return FilesFeed(_path(root), calendar)
+    if chosen is not None:
+        raise FixRequest(f"there is no feed {chosen[:40]!r}; there is files and simulated")
     raise FixConfig("no feed is chosen: give --feed files with --data-dir DIR, or --feed simulated, or set DATA_FEED")
 
 
