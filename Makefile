@@ -32,7 +32,7 @@ backtest: $(RUN) ## backtest a year of simulated bars into output/demo/trades.cs
 # Two workers: many tests start processes and wait for them, and two cores is what a small runner has.
 # It also shows a test that leans on the order of the others.
 test: lint ## run every check and the tests: what must pass before a commit
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -rs
 
 soak: $(DEV) ## run the long counts: hundreds of kills, races and examples
 	$(BIN)/python -m pytest -m soak

@@ -119,14 +119,16 @@ def load_settings(env_file: Path = ENV_FILE) -> Settings:
 
 def unknown_settings(env_file: Path = ENV_FILE) -> Sequence[str]:
     """A warning for each key of .env that is no setting but looks like one; none where the file cannot be read."""
-    from difflib import get_close_matches
-
     try:
         keys = [binding.key for binding in _bindings(env_file) if binding.key]
     except (OSError, UnicodeDecodeError):
         return ()
     known = _known()
     unknown = [key for key in dict.fromkeys(keys) if key.upper() not in known]
+    if not unknown:
+        return ()
+    from difflib import get_close_matches
+
     likely = ((key, get_close_matches(key.upper(), known, n=1, cutoff=0.8)) for key in unknown)
     return tuple(f"{env_file}: {key} is no setting; is {match[0]} meant?" for key, match in likely if match)
 

@@ -38,6 +38,8 @@ def build_feed(settings: Settings, calendar: Calendar, name: str | None, data_di
     """The feed of a request over that of the settings; a folder of bars alone means the feed of files."""
     chosen = name or ("files" if data_dir else settings.data_feed)
     if chosen == "simulated":
+        if data_dir is not None:
+            raise FixRequest(f"{data_dir} is a place of bars, and simulated bars come from none: leave one of them out")
         from trading_playbook.feeds.simulated import SimulatedFeed
 
         return SimulatedFeed(calendar)

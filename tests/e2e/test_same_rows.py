@@ -265,6 +265,48 @@ class TestSameBytes:
         assert set(alone.read_bytes().splitlines()) <= lines
 
 
+class TestLongRanges:
+    """A range of more sessions than are judged at once is still one run."""
+
+    LONG = ("--start", "2016-01-04", "--end", "2023-12-15")
+    EDGE = ("2023-12-11", "2023-12-12", "2023-12-13", "2023-12-14", "2023-12-15")
+    """The last five; the third is the 2,001st."""
+
+    @pytest.fixture
+    def market(self, tmp_path: Path) -> Market:
+        market = make_market(tmp_path / "bars", start=self.EDGE[0], end=self.EDGE[-1])
+        first = date.fromisoformat(self.EDGE[0])
+        market.closes["QQQ"] = {day: close for day, close in market.closes["QQQ"].items() if day >= first}
+        return market.save()
+
+    def test_the_rows_on_both_sides_of_an_edge_equal_the_oracle(
+        self, door: Door, market: Market, journal: Path
+    ) -> None:
+        assert str(sessions_of("2016-01-04", "2023-12-15")[2000].date) == self.EDGE[2]
+        chosen = ("--param", "sma_period=2")
+        told = door(*market.call, "--symbol", "QQQ", *self.LONG, *chosen, "--output", journal)
+        assert told.code == 0
+        require_equal(journal, market.oracle(("QQQ",), self.EDGE[0], self.EDGE[-1], {"sma_period": 2})[0])
+        assert newest_manifest(journal.parent)["counts"]["not_listed"] == 1998
+
+    @pytest.mark.parametrize("symbol", ["ZZZ", "QQQ"])
+    def test_what_is_wrong_with_a_symbol_is_told_once(
+        self, door: Door, market: Market, journal: Path, symbol: str
+    ) -> None:
+        market.closes["QQQ"][date(2016, 1, 4)] = 400.0
+        (market.save().root / "2Min" / "QQQ.parquet").write_bytes(b"no bars")
+        told = door(*market.call, "--symbol", symbol, *self.LONG, "--output", journal, "--json")
+        assert [error["symbol"] for error in told.json["errors"]] == [symbol]
+
+    def test_exact_repeats_are_counted_once_and_together(self, door: Door, market: Market, journal: Path) -> None:
+        for day in self.EDGE[:3]:
+            market.repeat(day, "10:00")
+        told = door(*market.call, "--symbol", "QQQ", *self.LONG, "--output", journal, "--json")
+        assert [each for each in told.json["warnings"] if "repeats of bars" in each] == [
+            "QQQ: 3 exact repeats of bars dropped"
+        ]
+
+
 class TestCalendar:
     @pytest.mark.parametrize(
         ("start", "end", "open_days"),

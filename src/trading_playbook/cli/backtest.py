@@ -6,12 +6,13 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_playbook.cli.arguments import argument, moment, path
-from trading_playbook.cli.process import BUG, exit_code, guarded, show, tell
-from trading_playbook.core.errors import PlaybookError
+from trading_playbook.cli.process import BUG, LATER, exit_code, guarded, show, tell
+from trading_playbook.core.errors import PlaybookError, RetryLater
 from trading_playbook.core.parsing import parse_accepted, parse_choices, parse_day, parse_symbols
 
 if TYPE_CHECKING:
@@ -129,8 +130,14 @@ def backtest(chosen: argparse.Namespace) -> int:
         if chosen.json:
             _show_refusal(error)
         raise
-    _show(report, chosen, warnings)
-    return exit_code(report.error)
+    code = exit_code(report.error)
+    try:
+        _show(report, chosen, warnings)
+    except RetryLater as error:
+        # What the run came to is graver than that nobody can read of it.
+        tell(f"error: {error.message}")
+        return code or LATER
+    return code
 
 
 def _run(chosen: argparse.Namespace) -> RunReport:
@@ -204,7 +211,8 @@ def _show_refusal(error: PlaybookError) -> None:
     """What a program gets that asked for JSON and whose call was refused as a whole."""
     from trading_playbook.runs.report import error_facts, outcome_of
 
-    show(_json_text({"outcome": outcome_of(error), "errors": [error_facts(error)]}))
+    with suppress(RetryLater, BrokenPipeError):
+        show(_json_text({"outcome": outcome_of(error), "errors": [error_facts(error)]}))
 
 
 def _json_text(value: object) -> str:

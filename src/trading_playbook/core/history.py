@@ -98,7 +98,7 @@ def prepare(history: History, schedule: Schedule, strategy: Strategy, accepted: 
         ),
         accepted=tuple(coverage.short[own].tolist()),
         refused=refused,
-        remarks=_remarks(history.symbol, laid, checked),
+        remarks=_remarks(history.symbol, laid, checked, _late_closes(checked, days[before], days[own])),
     )
 
 
@@ -190,8 +190,16 @@ def _needed_by(fault: CheckData, symbol: str, day: date) -> CheckData:
     return told
 
 
-def _remarks(symbol: str, laid: LaidOut, checked: CheckedCloses) -> tuple[str, ...]:
+def _late_closes(checked: CheckedCloses, before: IntArray, own: IntArray) -> int:
+    """How many sessions have earlier closes, but none of the very session before."""
+    ends = np.searchsorted(checked.days, own, side="left")
+    last = np.concatenate([[0], checked.days])[ends]
+    return int(np.sum((ends > 0) & (last < before)))
+
+
+def _remarks(symbol: str, laid: LaidOut, checked: CheckedCloses, late_closes: int) -> tuple[str, ...]:
     counts = {
+        "sessions judged on older daily closes, that of the session before is not there": late_closes,
         "exact repeats of bars dropped": laid.repeats,
         "exact repeats of daily closes dropped": checked.repeats,
         "daily closes left out because their date is no session": checked.off_session,

@@ -59,7 +59,7 @@ def sweep(
     """Every leak found in these sessions, over every moment and every future; none is the proof."""
     leaks: list[Leak] = []
     for row, (symbol, session) in enumerate(keys):
-        alone = _rows_of(batch, np.array([row]))
+        alone = batch.take(np.array([row]))
         whole, whole_known = _judge(play, [(symbol, session)], alone)
         moments = np.arange(2 * int(alone.session.session_slots[0]))
         for name, future in replaced_by.items():
@@ -129,7 +129,7 @@ def _judge(
 
 def _altered(alone: SessionBatch, moments: IntArray, future: Future) -> SessionBatch:
     """Copies of one session, one for each moment, with another future after it."""
-    copies = _rows_of(alone, np.zeros(len(moments), dtype=np.int64))
+    copies = alone.take(np.zeros(len(moments), dtype=np.int64))
     slots = np.arange(copies.session.slots)[:, np.newaxis]
     inside = slots < copies.session.session_slots
     columns = {}
@@ -139,9 +139,3 @@ def _altered(alone: SessionBatch, moments: IntArray, future: Future) -> SessionB
         columns[name] = np.where(inside & (known_from > moments), future(column), column)
     session = SessionGrid(bar_minutes=copies.session.bar_minutes, session_slots=copies.session.session_slots, **columns)
     return SessionBatch(session=session, previous=copies.previous, closes=copies.closes)
-
-
-def _rows_of(batch: SessionBatch, rows: IntArray) -> SessionBatch:
-    return SessionBatch(
-        session=batch.session.take(rows), previous=batch.previous.take(rows), closes=batch.closes[:, rows]
-    )

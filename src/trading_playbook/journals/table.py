@@ -25,7 +25,7 @@ class TableJournal:
         path = PurePosixPath(key)
         self._store = store
         self._key = key
-        self._history_key = str(path.with_name(path.stem + HISTORY_ENDING))
+        self._history_key = str(path.with_name(path.name.removesuffix(".csv") + HISTORY_ENDING))
         self._pending: dict[RowKey, JournalRow] = {}
         self._last_read: tuple[str, StoredJournal] | None = None
 
@@ -63,6 +63,7 @@ class TableJournal:
     def require_writable(self) -> None:
         self._store.require_writable(self._key)
         self._read()
+        self._read_history()
 
     def _write(self, revise: bool) -> WriteResult:
         """One try to write what was collected. Raises LostRace where another writer came in between."""

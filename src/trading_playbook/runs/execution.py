@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
+
 from trading_playbook.core.calendar import Session
 from trading_playbook.core.errors import CheckData, FixConfig, FixRequest, PlaybookError
 from trading_playbook.core.history import History, Prepared, prepare
@@ -44,6 +46,7 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
             request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, _dates_by_symbol(stored)
         )
     harvest = Harvest(stored={(row.symbol, row.trade_date): row for row in stored})
+    harvest.warnings += _idle_acceptances(request, tools, plan)
     _judge(request, tools, plan, harvest, watch)
     harvest.rows.sort(key=lambda row: row.key)
     with watch.stage("write"):
@@ -83,6 +86,20 @@ def _stored_rows(request: RunRequest, tools: Tools) -> list[JournalRow]:
     )
 
 
+def _idle_acceptances(request: RunRequest, tools: Tools, plan: Plan) -> list[str]:
+    """A warning for each session that was accepted by name though this run neither judges it nor needs it."""
+
+    def is_idle(symbol: str, day: date) -> bool:
+        planned = plan.sessions[symbol]
+        return all(day not in (session.date, tools.calendar.previous(session.date).date) for session in planned)
+
+    return [
+        f"accepted {symbol}:{day}, which this run does not need"
+        for symbol, day in sorted(request.accepted)
+        if is_idle(symbol, day)
+    ]
+
+
 def _dates_by_symbol(rows: Sequence[JournalRow]) -> dict[str, list[date]]:
     dates: dict[str, list[date]] = {}
     for row in rows:
@@ -104,28 +121,25 @@ def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: Harvest, watc
                 for history, schedule in fetched
                 if (ready := _prepare(request, history, schedule, accepted, harvest)) is not None
             ]
-            harvest.rows += _judged_rows(maker, prepared)
+            before = len(harvest.rows)
+            for rows in _judged_rows(maker, prepared):
+                harvest.rows += rows
+                tools.progress(done + len(harvest.rows) - before, total)
         done += sum(map(len, sessions.values()))
-        tools.progress(done, total)
+    tools.progress(total, total)
 
 
 def _batches(sessions: Sessions) -> Iterator[Sessions]:
-    """The symbols in their order in groups of at most BATCH_ROWS sessions; one with more stands in several."""
+    """The symbols in groups of about BATCH_ROWS sessions, in their order; symbols without a session are left out."""
     batch: dict[str, tuple[Session, ...]] = {}
     for symbol, own in sessions.items():
-        # The very same tuple for every symbol, where it is not too long: symbols share what is made of it.
-        parts = [own] if len(own) <= BATCH_ROWS else _parts(own)
-        for part in filter(None, parts):
-            if batch and (symbol in batch or sum(map(len, batch.values())) + len(part) > BATCH_ROWS):
-                yield batch
-                batch = {}
-            batch[symbol] = part
+        if batch and sum(map(len, batch.values())) + len(own) > BATCH_ROWS:
+            yield batch
+            batch = {}
+        if own:
+            batch[symbol] = own
     if batch:
         yield batch
-
-
-def _parts(sessions: tuple[Session, ...]) -> list[tuple[Session, ...]]:
-    return [sessions[begin : begin + BATCH_ROWS] for begin in range(0, len(sessions), BATCH_ROWS)]
 
 
 def _prepare(
@@ -147,14 +161,17 @@ def _prepare(
     return prepared
 
 
-def _judged_rows(maker: RowMaker, prepared: Sequence[Prepared]) -> list[JournalRow]:
-    """The rows of several symbols, judged as one batch."""
+def _judged_rows(maker: RowMaker, prepared: Sequence[Prepared]) -> Iterator[list[JournalRow]]:
+    """The rows of several symbols, judged as one batch; of a symbol with many sessions, part after part."""
     keys = [key for ready in prepared for key in ready.keys]
     if not keys:
-        return []
-    batch = SessionBatch.side_by_side([ready.batch for ready in prepared])
+        return
+    whole = SessionBatch.side_by_side([ready.batch for ready in prepared])
     accepted = [flag for ready in prepared for flag in ready.accepted]
-    return maker.rows(keys, batch, judge_sessions(maker.play.strategy, batch), accepted)
+    for begin in range(0, len(keys), BATCH_ROWS):
+        part = slice(begin, begin + BATCH_ROWS)
+        batch = whole.take(np.arange(len(keys))[part])
+        yield maker.rows(keys[part], batch, judge_sessions(maker.play.strategy, batch), accepted[part])
 
 
 def _write(request: RunRequest, tools: Tools, harvest: Harvest) -> tuple[WriteResult, ...]:

@@ -40,8 +40,7 @@ def _listed(symbol: str, sessions: tuple[Session, ...], daily: DailyCloses, harv
     since = daily.first_session
     if since is None or since <= sessions[0].date:
         return sessions
-    early = tuple(session.date for session in sessions if session.date < since)
-    harvest.not_listed[symbol] = harvest.not_listed.get(symbol, ()) + early
+    harvest.not_listed[symbol] = tuple(session.date for session in sessions if session.date < since)
     return tuple(session for session in sessions if session.date >= since)
 
 

@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -191,7 +190,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _replace(target: Path, content: bytes) -> None:
     """Put content in the place of a file in one step; only the folder's entry is not durable yet."""
-    temporary = target.with_name(f".playbook-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".playbook-{os.urandom(8).hex()}.tmp")
     try:
         _write(temporary, content, target)
         temporary.replace(target)

@@ -330,10 +330,15 @@ def test_what_was_dropped_is_told_in_remarks() -> None:
     known = History(symbol="QQQ", bars=bars_of([*bars, *bars[:2]]), daily=closes_of(closes))
     found = prepared(known, WEEK)
     assert found.remarks == (
+        "QQQ: 3 sessions judged on older daily closes, that of the session before is not there",
         "QQQ: 2 exact repeats of bars dropped",
         "QQQ: 3 exact repeats of daily closes dropped",
         "QQQ: 1 daily closes left out because their date is no session",
     )
+
+
+def test_closes_that_reach_to_the_session_before_leave_no_remark() -> None:
+    assert prepared(history_of({P: quiet(), D: story()}, closes=steady_closes(D, count=210)), [D]).remarks == ()
 
 
 def test_a_day_without_a_close_reaches_further_back_and_refuses_nobody() -> None:

@@ -54,6 +54,12 @@ class SessionBatch:
     def rows(self) -> int:
         return self.session.rows
 
+    def take(self, rows: IntArray) -> SessionBatch:
+        """These rows, in this order."""
+        return SessionBatch(
+            session=self.session.take(rows), previous=self.previous.take(rows), closes=self.closes[:, rows]
+        )
+
     @classmethod
     def side_by_side(cls, batches: Sequence[Self]) -> Self:
         """The rows of several batches as one."""
