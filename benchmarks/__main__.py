@@ -185,7 +185,7 @@ def load(bars: Bars, pairs: int) -> Iterator[Row | str]:
 
     judging = alternate(lambda: call(lambda: product.load_and_judge(bars)), reading, pairs)
     yield at_most(2.5, "time: reading the files, one thread", judging)
-    texts = alternate(lambda: call(lambda: product.to_text(product.load_and_judge(bars))), reading, pairs)
+    texts = alternate(lambda: call(lambda: product.load_judge_and_write(bars)), reading, pairs)
     yield at_most(4.0, "time, to the journal's text: reading the files", texts)
     with tempfile.TemporaryDirectory() as scratch:
         words = ["-m", "benchmarks.product", str(bars.folder), str(len(bars.symbols))]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data import END, START, Bars, make
@@ -25,20 +24,11 @@ from trading_playbook.core.schedule import Schedule
 from trading_playbook.core.strategies import build_strategy
 from trading_playbook.core.strategies.protocol import SessionBatch
 from trading_playbook.feeds.files import FilesFeed
-from trading_playbook.runs.execution import BATCH_ROWS
+from trading_playbook.runs.execution import BATCH_ROWS, keep_freed_memory
 
 CALENDAR = Calendar()
 PLAY = Play(strategy=build_strategy("dp20", {}), cost=NoCost())
 SCHEDULE = Schedule.of(CALENDAR.sessions(START, END), CALENDAR)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One judged batch with what its rows are made of."""
-
-    prepared: Sequence[Prepared]
-    batch: SessionBatch
-    sessions: JudgedSessions
 
 
 def in_memory(bars: Bars) -> list[History]:
@@ -46,33 +36,33 @@ def in_memory(bars: Bars) -> list[History]:
     return list(_histories(bars))
 
 
-def engine(loaded: Iterable[History]) -> list[Judged]:
+def engine(loaded: Iterable[History]) -> list[JudgedSessions]:
     """Judge every session from data.START to data.END of what in_memory() gave: no files, no text.
 
-    The bars are 1-minute ones as a feed gives them; resampling, checks and indicators are part of the work.
+    The bars are 1-minute ones as a feed gives them; resampling, checks and indicators are part of the work. As in a
+    run, a batch's grids are gone when it has been judged.
     """
-    return list(_judged(loaded))
+    return [judged for _, _, judged in _judged(loaded)]
 
 
-def load_and_judge(bars: Bars) -> list[Judged]:
+def load_and_judge(bars: Bars) -> list[JudgedSessions]:
     """Read the files and judge every session from data.START to data.END; returns what engine() returns."""
-    return list(_judged(_histories(bars)))
+    return engine(_histories(bars))
 
 
-def entered(judged: Iterable[Judged]) -> int:
-    """Return how many of the judged sessions have a trade, to be held against the rivals' count."""
-    return sum(len(one.sessions.entries) for one in judged)
-
-
-def to_text(judged: Iterable[Judged]) -> str:
-    """Return the journal of what was judged as its CSV text, a row a session."""
+def load_judge_and_write(bars: Bars) -> str:
+    """The same up to the journal's CSV text, a row a session."""
     maker = RowMaker(play=PLAY, data_feed="files")
     rows: list[JournalRow] = []
-    for one in judged:
-        keys = [key for ready in one.prepared for key in ready.keys]
-        accepted = [flag for ready in one.prepared for flag in ready.accepted]
-        rows += maker.rows(keys, one.batch, one.sessions, accepted)
+    for prepared, batch, judged in _judged(_histories(bars)):
+        keys = [key for ready in prepared for key in ready.keys]
+        rows += maker.rows(keys, batch, judged, [flag for ready in prepared for flag in ready.accepted])
     return write_journal(StoredJournal(rows=tuple(map(StoredRow, rows)))).decode()
+
+
+def entered(judged: Iterable[JudgedSessions]) -> int:
+    """Return how many of the judged sessions have a trade, to be held against the rivals' count."""
+    return sum(len(one.entries) for one in judged)
 
 
 def _histories(bars: Bars) -> Iterator[History]:
@@ -87,7 +77,9 @@ def _histories(bars: Bars) -> Iterator[History]:
         yield History(symbol=symbol, bars=own, daily=daily)
 
 
-def _judged(histories: Iterable[History]) -> Iterator[Judged]:
+def _judged(histories: Iterable[History]) -> Iterator[tuple[Sequence[Prepared], SessionBatch, JudgedSessions]]:
+    """Batches of about BATCH_ROWS sessions with what they are made of and what was judged."""
+    keep_freed_memory()
     waiting: list[Prepared] = []
     for history in histories:
         waiting.append(prepare(history, SCHEDULE, PLAY.strategy, ()))
@@ -98,17 +90,15 @@ def _judged(histories: Iterable[History]) -> Iterator[Judged]:
         yield _judge(waiting)
 
 
-def _judge(prepared: Sequence[Prepared]) -> Judged:
+def _judge(prepared: Sequence[Prepared]) -> tuple[Sequence[Prepared], SessionBatch, JudgedSessions]:
     batch = SessionBatch.side_by_side([ready.batch for ready in prepared])
-    return Judged(prepared, batch, judge_sessions(PLAY.strategy, batch))
+    return prepared, batch, judge_sessions(PLAY.strategy, batch)
 
 
 def main(argv: list[str]) -> None:
-    """Do the whole work once, batch by batch as a run does, and throw the text away."""
+    """Do the whole work once and throw the text away."""
     folder, symbols = argv
-    bars = make(Path(folder), int(symbols))
-    for judged in _judged(_histories(bars)):
-        to_text([judged])
+    load_judge_and_write(make(Path(folder), int(symbols)))
 
 
 if __name__ == "__main__":

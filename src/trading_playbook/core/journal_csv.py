@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from trading_playbook.core.errors import FixRequest
 from trading_playbook.core.journal import COLUMNS, HEADER, Column, JournalRow, compared_values, row_cells
-from trading_playbook.core.spreadsheet import READERS, Uncertain
 
 SHOWN = 60
 """Of a text that is not understood, so many characters are shown."""
@@ -165,6 +164,9 @@ def _positions(header: Sequence[str], place: str) -> Sequence[int]:
 
 def _values(column: Column, table: _Table, position: int) -> list[Any]:
     """What the cells of one column mean, None where they are empty."""
+    # Not at the top: the first run of a journal has nothing to read, and patterns of dates take their time.
+    from trading_playbook.core.spreadsheet import READERS, Uncertain
+
     cells = table.columns[position][1:]
     different = dict.fromkeys(cells)
     has_empty = "" in different
