@@ -108,7 +108,7 @@ class TestProgress:
 
     def test_long_work_shows_how_far_it_is_and_leaves_nothing_behind(self, tmp_path: Path) -> None:
         before, _, summary = self.sent(*self.TWO, cwd=tmp_path, TERM="xterm").rpartition("\r\x1b[K")
-        assert re.fullmatch(r"\r\x1b\[K1,508 of 3,016 sessions", before)
+        assert re.fullmatch(r"(\r\x1b\[K[\d,]+ of 3,016 sessions)+", before)
         assert "sessions judged" in summary
         assert "3,016 sessions\r" not in summary
 
