@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
@@ -213,28 +213,12 @@ _WRITERS: Mapping[Kind, Callable[..., str]] = {
     Kind.COUNT: str,
     Kind.NUMBER: _number_cell,
 }
-_READERS: Mapping[Kind, Callable[[str], object]] = {
-    Kind.TEXT: str,
-    Kind.DATE: date.fromisoformat,
-    Kind.TIME: str,
-    Kind.FLAG: lambda text: text == "TRUE",
-    Kind.COUNT: int,
-    Kind.NUMBER: float,
-}
 _WRITE = tuple(_WRITERS[column.kind] for column in COLUMNS)
 
 
 def row_cells(row: JournalRow) -> list[str]:
     """The row as text, a cell for each of COLUMNS, empty where a column does not apply."""
     return ["" if value is None else write(value) for write, value in zip(_WRITE, _values_of(row), strict=True)]
-
-
-def row_from_cells(cells: Sequence[str]) -> JournalRow:
-    """The row that canonical cells stand for; the way back from row_cells."""
-    values: dict[str, object] = {
-        column.attribute: _READERS[column.kind](cell) for column, cell in zip(COLUMNS, cells, strict=True) if cell != ""
-    }
-    return JournalRow(**values)  # type: ignore[arg-type]
 
 
 compared_values: Callable[[JournalRow], tuple[object, ...]] = attrgetter(

@@ -8,16 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.rows import any_rows, no_trade, trade
+from tests.support.rows import no_trade, trade
 from trading_playbook.core.journal import (
     ACCEPTED,
     HEADER,
-    JournalRow,
     RowKey,
     differing_columns,
     params_hash,
     row_cells,
-    row_from_cells,
 )
 from trading_playbook.core.numbers import number_text, rounded
 
@@ -130,11 +128,6 @@ def test_a_numbers_text_has_no_exponent_at_most_6_decimals_and_gives_the_number_
 @given(st.floats(min_value=-1e9, max_value=1e9))
 def test_rounding_goes_to_the_nearest_sixth_decimal(value: float) -> None:
     assert abs(Decimal(rounded(value)) - Decimal(value)) <= Decimal("0.0000005") + Decimal(math.ulp(value))
-
-
-@given(any_rows())
-def test_a_row_comes_back_from_its_cells(row: JournalRow) -> None:
-    assert row_from_cells(row_cells(row)) == row
 
 
 def test_cells_have_the_form_of_the_specification() -> None:
