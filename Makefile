@@ -35,7 +35,7 @@ test: lint ## run every check and the tests: what must pass before a commit
 	$(BIN)/python -m pytest -n 2 -rs
 
 soak: $(DEV) ## run the long counts: hundreds of kills, races and examples
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -n 2 -m soak
 
 lint: $(DEV) ## run every check but the tests: ruff, mypy, import-linter
 	$(BIN)/python -m ruff check
