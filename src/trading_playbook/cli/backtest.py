@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trading_playbook.cli.arguments import argument, moment, path
 from trading_playbook.cli.process import BUG, LATER, exit_code, guarded, show, tell
@@ -28,31 +28,24 @@ exit codes: 0 done, or done before; 1 a bug of ours; 2 mend the call or a settin
 4 come back later; 5 a stored row differs, look and then --revise; 130 stopped.
 Settings come from the environment and from .env; see .env.template. Flags stand above them.
 """
+PARSER: dict[str, Any] = {
+    "description": DESCRIPTION,
+    "epilog": EXIT_CODES,
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+    "allow_abbrev": False,
+}
+"""How the command's parser is made, be it one of several commands or a module of its own."""
+
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _add_arguments(
-        commands.add_parser(
-            "backtest",
-            help="judge sessions and journal them",
-            description=DESCRIPTION,
-            epilog=EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-    )
+    _add_arguments(commands.add_parser("backtest", help="judge sessions and journal them", **PARSER))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The same command as a module: python -m trading_playbook.cli.backtest."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trading_playbook.cli.backtest",
-        description=DESCRIPTION,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argparse.ArgumentParser(prog="python -m trading_playbook.cli.backtest", **PARSER)
     _add_arguments(parser)
     return guarded(lambda: backtest(parser.parse_args(arguments)))
 

@@ -98,7 +98,7 @@ def prepare(history: History, schedule: Schedule, strategy: Strategy, accepted: 
         ),
         accepted=tuple(coverage.short[own].tolist()),
         refused=refused,
-        remarks=_remarks(history.symbol, laid, checked, _late_closes(checked, days[before], days[own])),
+        remarks=_remarks(history.symbol, laid, checked, _late_closes(checked, ends[~troubled], days[before])),
     )
 
 
@@ -190,9 +190,8 @@ def _needed_by(fault: CheckData, symbol: str, day: date) -> CheckData:
     return told
 
 
-def _late_closes(checked: CheckedCloses, before: IntArray, own: IntArray) -> int:
-    """How many sessions have earlier closes, but none of the very session before."""
-    ends = np.searchsorted(checked.days, own, side="left")
+def _late_closes(checked: CheckedCloses, ends: IntArray, before: IntArray) -> int:
+    """How many sessions have earlier closes, which end at these positions, but none of the very session before."""
     last = np.concatenate([[0], checked.days])[ends]
     return int(np.sum((ends > 0) & (last < before)))
 

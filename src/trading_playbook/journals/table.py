@@ -85,7 +85,7 @@ class TableJournal:
         return merged.result(self.place, before=_sha256(found.content) if found else None, after=_sha256(content))
 
     def _keep_in_history(self, replaced: StoredJournal) -> None:
-        """Add rows that are about to be replaced to the history, each revision of a key once."""
+        """Add rows that are about to be replaced to the history, equal ones of a revision once."""
         found, history = self._read_history()
         content = write_journal(history.joined_by(replaced))
         if found is None or found.content != content:

@@ -54,9 +54,9 @@ def plan_run(
                 f"accepted {symbol}:{day}, but the exchange was closed on {day}", symbol=symbol, session=day
             )
     if request.start is not None and request.end is not None:
-        plan = _plan_range(request.symbols, request.start, request.end, calendar, now, settle_after)
+        plan = _plan_range(request.symbols, request.start, request.end, calendar, today, now, settle_after)
     else:
-        plan = _plan_night(request, calendar, now, settle_after, catch_up_sessions, stored)
+        plan = _plan_night(request, calendar, today, now, settle_after, catch_up_sessions, stored)
     left = calendar.days_left(today)
     if left > CALENDAR_WARNING_DAYS:
         return plan
@@ -65,10 +65,15 @@ def plan_run(
 
 
 def _plan_range(
-    symbols: Sequence[str], start: date, end: date, calendar: Calendar, now: datetime, settle_after: timedelta
+    symbols: Sequence[str],
+    start: date,
+    end: date,
+    calendar: Calendar,
+    today: date,
+    now: datetime,
+    settle_after: timedelta,
 ) -> Plan:
     sessions = calendar.sessions(start, end)
-    today = new_york_date(now)
     if not sessions:
         raise FixRequest(f"the exchange was closed from {start} to {end}: ask for days that hold a session")
     if end > today:
@@ -86,12 +91,12 @@ def _plan_range(
 def _plan_night(
     request: RunRequest,
     calendar: Calendar,
+    today: date,
     now: datetime,
     settle_after: timedelta,
     catch_up_sessions: int,
     stored: Mapping[str, Sequence[date]],
 ) -> Plan:
-    today = new_york_date(now)
     # More than asked for: today has not settled yet, perhaps, nor have those whose bars take days to.
     recent = calendar.last_sessions(catch_up_sessions + settle_after.days + 2, today)
     unsettled = [session for session in recent if session.settles(settle_after) > now]

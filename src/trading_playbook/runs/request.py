@@ -42,10 +42,6 @@ class RunRequest:
             if symbol not in self.symbols:
                 raise FixRequest(f"accepted {symbol}:{session}, but the run is of {', '.join(self.symbols)}")
 
-    @property
-    def is_nightly(self) -> bool:
-        return self.start is None
-
     def facts(self) -> dict[str, object]:
         """The request as JSON values."""
         return {

@@ -87,7 +87,7 @@ class Judgements:
     entry_slot, entry_price, ema, atr, stop_distance, stop_price: the entry, dollars; shares is a count for all.
     exit_slot: the slot at whose close a position still open is given up.
     measured, threshold: the value that the deciding rule looked at and what it was held against; measured_slot: the bar
-    it was measured on. distance tells how far the session was from passing.
+    it was measured on. How far one is from the other is how far the session was from passing.
     """
 
     reasons: tuple[str, ...]
@@ -112,10 +112,6 @@ class Judgements:
     measured: FloatArray
     threshold: FloatArray
     measured_slot: IntArray
-
-    @property
-    def distance(self) -> FloatArray:
-        return np.abs(self.measured - self.threshold)
 
     @property
     def entered(self) -> BoolArray:
