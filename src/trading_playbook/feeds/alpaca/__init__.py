@@ -1,0 +1,5 @@
+"""Bars from Alpaca's market data API. client: asks; answers: translates; feed: the BarFeed."""
+
+from trading_playbook.feeds.alpaca.client import AlpacaClient as AlpacaClient
+from trading_playbook.feeds.alpaca.client import AlpacaKeys as AlpacaKeys
+from trading_playbook.feeds.alpaca.feed import AlpacaFeed as AlpacaFeed

@@ -1,0 +1,157 @@
+"""Asking Alpaca within the run's budget and the plan's rate, and what its refusals mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trading_playbook.core.errors import FixConfig, FixRequest, PlaybookError, RetryLater
+from trading_playbook.network.budget import RetryBudget
+from trading_playbook.network.rate import RateLimit
+from trading_playbook.network.retries import TEMPORARY_STATUSES, Temporary, asked_wait, with_retries
+from trading_playbook.ports import Clock
+
+if TYPE_CHECKING:
+    from trading_playbook.feeds.alpaca.transport import Host
+
+DATA_URL = "https://data.alpaca.markets"
+PAPER_URL = "https://paper-api.alpaca.markets"
+LIVE_URL = "https://api.alpaca.markets"
+
+RECENT_SECONDS = 15 * 60
+"""How old SIP data must be for the free plan."""
+
+_SHOWN = 120
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class AlpacaKeys:
+    """A key pair; repr hides it. None where the configuration has none, which shows at the first call."""
+
+    key: str | None = field(repr=False)
+    secret: str | None = field(repr=False)
+
+
+class NotFound(FixRequest):
+    """Alpaca answers 404: there is nothing of that name."""
+
+
+class AlpacaClient:
+    """GETs at the data host and at the trading host.
+
+    read: makes of an answer's JSON what is wanted of it, and raises Temporary where it has another form.
+    Raises RetryLater on temporary trouble, FixConfig where keys, plan or address are wrong, FixRequest where Alpaca
+    calls the question wrong, NotFound where it says so. No message holds a key, not even where the answer does.
+    """
+
+    def __init__(
+        self,
+        keys: AlpacaKeys,
+        *,
+        clock: Clock,
+        budget: RetryBudget,
+        calls_per_minute: int = 200,
+        data_url: str = DATA_URL,
+        trading_url: str = PAPER_URL,
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._budget = budget
+        self._rate = RateLimit(clock, calls_per_minute)
+        self._urls = {"data": data_url.rstrip("/"), "trading": trading_url.rstrip("/")}
+        self._hosts: dict[str, Host] = {}
+        self.calls = 0
+
+    def data(self, path: str, params: Mapping[str, str], read: Callable[[Any], Answer], version: str = "v2") -> Answer:
+        return self._get("data", path, params, read, version)
+
+    def trading(self, path: str, params: Mapping[str, str], read: Callable[[Any], Answer]) -> Answer:
+        return self._get("trading", path, params, read, "v2")
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        for host in self._hosts.values():
+            host.close()
+        self._hosts.clear()
+
+    def _get(
+        self, name: str, path: str, params: Mapping[str, str], read: Callable[[Any], Answer], version: str
+    ) -> Answer:
+        host = self._host(name)
+
+        def attempt(seconds: float) -> Answer:
+            self.calls += 1
+            response, body = host.fetch(path, dict(params), version, seconds)
+            if response.status_code != 200:
+                wait = asked_wait(response.headers, self._clock.now())
+                raise self._refusal(name, response.status_code, body, wait)
+            try:
+                answer = json.loads(body)
+            except (ValueError, RecursionError):
+                raise Temporary(f"{self._urls[name]} gave an answer that is no JSON") from None
+            return read(answer)
+
+        return with_retries(attempt, self._budget, in_turn=self._rate.wait)
+
+    def _host(self, name: str) -> Host:
+        if name not in self._hosts:
+            lacking = [
+                variable
+                for variable, value in (("ALPACA_API_KEY", self._keys.key), ("ALPACA_SECRET_KEY", self._keys.secret))
+                if not value
+            ]
+            if lacking or not self._keys.key or not self._keys.secret:
+                raise FixConfig(
+                    f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set, and bars must be fetched "
+                    "from Alpaca: set both in the environment or in .env"
+                )
+            from trading_playbook.feeds.alpaca.transport import Host
+
+            self._hosts[name] = Host(self._urls[name], self._keys.key, self._keys.secret)
+        return self._hosts[name]
+
+    def _refusal(self, name: str, status: int, body: bytes, wait_seconds: float) -> PlaybookError | Temporary:
+        """What an answer with another status than 200 means."""
+        url, said = self._urls[name], self._said(body)
+        told = f"{url} answers {status}{f' ({said})' if said else ''}"
+        if status in TEMPORARY_STATUSES:
+            return Temporary(told, wait_seconds)
+        if "subscription" in said.lower():
+            return _of_the_plan(told, "recent" in said.lower() or "15 minutes" in said.lower())
+        if status in (401, 403):
+            paper = ", and that ALPACA_PAPER says whether they are of a paper account" if name == "trading" else ""
+            return FixConfig(f"{told}: check that ALPACA_API_KEY and ALPACA_SECRET_KEY are a valid pair{paper}")
+        if status == 404:
+            return NotFound(told)
+        if status in (400, 422):
+            return FixRequest(told)
+        setting = "ALPACA_DATA_URL" if name == "data" else "ALPACA_TRADING_URL"
+        return FixConfig(f"{told}, which is no answer of Alpaca's: check {setting}")
+
+    def _said(self, body: bytes) -> str:
+        """The message of an answer, cut to one short line; what it repeats of the keys is taken out."""
+        try:
+            found = json.loads(body)
+            said = str(found.get("message", "")) if isinstance(found, dict) else ""
+        except ValueError:
+            said = ""
+        for secret in (self._keys.key, self._keys.secret):
+            if secret:
+                said = said.replace(secret, "***")
+        return "".join(letter if letter.isprintable() else " " for letter in said)[:_SHOWN].strip()
+
+
+def _of_the_plan(told: str, recent: bool) -> PlaybookError:
+    if recent:
+        return RetryLater(
+            f"{told}: the free plan reads SIP data once it is 15 minutes old; come back later, and set SETTLE_MINUTES "
+            "to 20 or more",
+            retry_after_seconds=RECENT_SECONDS,
+        )
+    return FixConfig(
+        f"{told}: the plan of these keys does not include the feed; set ALPACA_FEED=iex, or change the plan"
+    )
