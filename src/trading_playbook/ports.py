@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Protocol
 
 from trading_playbook.core.bars import Bars
@@ -40,7 +40,7 @@ class BarFeed(Protocol):
 
     Answers are by symbol: what was found, or the error of that symbol alone, so that one bad symbol harms no other.
     FixRequest where the source says that there is no such symbol, CheckData where its data cannot be read, RetryLater
-    where the same call may work later; trouble that concerns every symbol, such as FixConfig, is raised.
+    where the same call may work later, FixConfig where a setting is wrong; every symbol's own where all are concerned.
     """
 
     @property
@@ -62,6 +62,12 @@ class BarFeed(Protocol):
 
     def splits(self, symbols: Sequence[str], *, through: date) -> Mapping[str, tuple[Split, ...] | PlaybookError]:
         """The splits known with an ex-date up to `through`."""
+
+    def closing_times(self, first: date, last: date) -> Mapping[date, time] | None:
+        """The sessions from first to last, both in, with their closing times in New York, as the source knows them.
+
+        None where it has no calendar of its own. RetryLater or FixConfig where it cannot be asked.
+        """
 
     @property
     def usage(self) -> Usage:
@@ -107,6 +113,9 @@ class ObjectStore(Protocol):
         expected: the generation that the write replaces, None where the key must be absent; LostRace where it is
         another.
         """
+
+    def delete(self, key: str, *, expected: str) -> None:
+        """Remove the object of this generation durably; LostRace where it is of another one, or gone."""
 
     def keys(self, prefix: str) -> Sequence[str]:
         """The keys that begin with prefix, sorted."""

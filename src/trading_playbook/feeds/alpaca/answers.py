@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from trading_playbook.core.errors import CheckData
 from trading_playbook.network.retries import Temporary
 
 _FIELDS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+_SPLITS = ("forward_splits", "reverse_splits")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _DAY_SECONDS = 86_400
 _NEW_YORK_MIDNIGHTS = (4 * 3_600, 5 * 3_600)
@@ -40,13 +42,11 @@ def splits_page(answer: Any) -> tuple[Sequence[tuple[str, Split | CheckData]], s
     Raises Temporary where the answer has another form.
     """
     actions = answer.get("corporate_actions") if isinstance(answer, dict) else None
-    kinds = (
-        [actions.get(kind) or [] for kind in ("forward_splits", "reverse_splits")] if isinstance(actions, dict) else []
-    )
-    if not kinds or not all(isinstance(kind, list) for kind in kinds):
+    splits = [actions.get(kind) or [] for kind in _SPLITS] if isinstance(actions, dict) else [None]
+    if not all(isinstance(kind, list) for kind in splits):
         raise Temporary("an answer of Alpaca's has no corporate actions in the form that is known")
     found = []
-    for action in (action for kind in kinds for action in kind):
+    for action in chain.from_iterable(filter(None, splits)):
         symbol = str(action.get("symbol", "")) if isinstance(action, dict) else ""
         found.append((symbol, _split(symbol, action)))
     return found, _next_page(answer)

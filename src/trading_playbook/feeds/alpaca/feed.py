@@ -74,11 +74,11 @@ class AlpacaFeed:
     ) -> Mapping[str, DailyCloses | PlaybookError]:
         begin = max(FIRST, closes_begin(self._calendar, before, count))
         answers = self._closes(symbols, begin, through)
-        if begin > FIRST and count:
-            short = [symbol for symbol, found in answers.items() if _closes_before(found, before) < count]
+        short = [symbol for symbol, found in answers.items() if _closes_before(found, before) < count]
+        if begin > FIRST:
             answers |= self._closes(short, FIRST, through)
-            for symbol in short:
-                answers[symbol] = self._known_at_least(symbol, answers[symbol])
+        for symbol in short:
+            answers[symbol] = self._known_at_least(symbol, answers[symbol])
         return answers
 
     def bars(

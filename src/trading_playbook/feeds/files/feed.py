@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,6 +55,9 @@ class FilesFeed:
         self, symbols: Sequence[str], sessions: Sequence[Session], minutes: int
     ) -> Mapping[str, Bars | PlaybookError]:
         return self._answers(symbols, lambda symbol: self._bars(symbol, minutes))
+
+    def closing_times(self, first: date, last: date) -> Mapping[date, time] | None:
+        return None
 
     def splits(self, symbols: Sequence[str], *, through: date) -> Mapping[str, tuple[Split, ...] | PlaybookError]:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from typing import TypeVar
 
 import numpy as np
@@ -59,6 +59,9 @@ class SimulatedFeed:
             raise ValueError(f"bars of {minutes} minutes cannot be made of simulated ones, which have {BAR_MINUTES}")
         timetable = Timetable.of([session for session in sessions if session.date >= FIRST])
         return _answers(symbols, lambda symbol: self._bars(symbol, timetable))
+
+    def closing_times(self, first: date, last: date) -> Mapping[date, time] | None:
+        return None
 
     def splits(self, symbols: Sequence[str], *, through: date) -> Mapping[str, tuple[Split, ...] | PlaybookError]:
         return _answers(symbols, lambda _: ())

@@ -1,0 +1,278 @@
+"""The daily half of the cache: a file of closes and splits for each symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+
+from trading_playbook.core.bars import HIGHEST_PRICE
+from trading_playbook.core.calendar import Calendar, new_york_date
+from trading_playbook.core.daily import DailyCloses, Split, day_number, day_of
+from trading_playbook.core.errors import PlaybookError
+from trading_playbook.feeds.beginnings import closes_begin
+from trading_playbook.feeds.cached.changes import changed_closes
+from trading_playbook.feeds.cached.files import DailyHistory, decode_daily, encode_daily
+from trading_playbook.feeds.cached.shelf import Shelf
+from trading_playbook.ports import BarFeed, Clock
+
+_ONE_DAY = timedelta(days=1)
+
+
+def daily_key(source: str, symbol: str) -> str:
+    """The key of a symbol's daily closes and splits."""
+    return f"{source}/1Day/{symbol}.parquet"
+
+
+class Histories:
+    """Daily closes and splits from their files, completed by the feed.
+
+    Whenever closes must be asked for, splits are too, up to today, so that one file is written once. refresh: ask for
+    all once in the life of this object.
+    """
+
+    def __init__(self, feed: BarFeed, shelf: Shelf, calendar: Calendar, clock: Clock, *, refresh: bool) -> None:
+        self._feed = feed
+        self._shelf = shelf
+        self._calendar = calendar
+        self._clock = clock
+        self._refresh = refresh
+        self._loaded: set[str] = set()
+        self._known: dict[str, DailyHistory] = {}
+        self._splits: dict[str, tuple[tuple[Split, ...], date]] = {}
+        self._refreshed: set[str] = set()
+        self._splits_refreshed: set[str] = set()
+        self.hits = 0
+        self.warnings: dict[str, None] = {}
+
+    def closes(
+        self, symbols: Sequence[str], before: date, count: int, through: date
+    ) -> dict[str, DailyCloses | PlaybookError]:
+        """The closes up to through, reaching back so far that `count` lie before `before`; or a symbol's error."""
+        self._load(symbols)
+        begin, today = closes_begin(self._calendar, before, count), new_york_date(self._clock.now())
+        changed: dict[str, None] = {}
+        errors: dict[str, PlaybookError] = {}
+        for (start, end), group in self._gaps(symbols, begin, through, today).items():
+            answers = self._feed.daily_closes(group, before=start, count=0, through=end)
+            self._take(answers, start, end, today, changed, errors)
+        self._reach_back(symbols, before, count, changed, errors)
+        self.hits += sum(symbol not in changed and symbol not in errors for symbol in symbols)
+        # What is wrong with splits is told when they are asked for.
+        self._complete_splits(list(changed), today)
+        self._shelf.each(self._store, changed)
+        return {symbol: errors.get(symbol) or _up_to(through, self._known[symbol]) for symbol in symbols}
+
+    def splits(self, symbols: Sequence[str], through: date) -> dict[str, tuple[Split, ...] | PlaybookError]:
+        """The splits with an ex-date up to through, or a symbol's error."""
+        self._load(symbols)
+        before = {symbol: self._known.get(symbol) for symbol in symbols}
+        errors = self._complete_splits(symbols, through)
+        changed = [symbol for symbol, known in before.items() if known is not None and self._known[symbol] is not known]
+        self._shelf.each(self._store, changed)
+        return {
+            symbol: errors.get(symbol) or tuple(split for split in self._splits[symbol][0] if split.ex_date <= through)
+            for symbol in symbols
+        }
+
+    def _load(self, symbols: Sequence[str]) -> None:
+        new = [symbol for symbol in symbols if symbol not in self._loaded]
+        for symbol, history in zip(new, self._shelf.each(self._read, new), strict=True):
+            self._loaded.add(symbol)
+            if history is not None:
+                self._known[symbol] = history
+                if history.splits_through is not None:
+                    self._splits[symbol] = history.splits, history.splits_through
+
+    def _read(self, symbol: str) -> DailyHistory | None:
+        return self._shelf.read(
+            daily_key(self._feed.name, symbol), lambda content: decode_daily(content, self._feed.name, symbol)
+        )
+
+    def _gaps(
+        self, symbols: Sequence[str], begin: date, through: date, today: date
+    ) -> Mapping[tuple[date, date], list[str]]:
+        """What must be asked for, first and last date, with the symbols that lack it."""
+        gaps: dict[tuple[date, date], list[str]] = {}
+        for symbol in symbols:
+            for gap in self._gaps_of(symbol, begin, through, today):
+                gaps.setdefault(gap, []).append(symbol)
+        return gaps
+
+    def _gaps_of(self, symbol: str, begin: date, through: date, today: date) -> list[tuple[date, date]]:
+        """What is known of a symbol stays one stretch: what lies between it and the dates asked for is a gap too."""
+        known = self._known.get(symbol)
+        if through < begin:
+            return []
+        if known is None:
+            return [(begin, through)]
+        if self._refresh and symbol not in self._refreshed:
+            return [(min(begin, known.end + _ONE_DAY), max(through, known.begin - _ONE_DAY))]
+        gaps = []
+        if begin < known.begin and not known.whole:
+            gaps.append((begin, known.begin - _ONE_DAY))
+        asked_today = known.asked == today and known.asked_through is not None and through <= known.asked_through
+        if through > known.end and not asked_today:
+            gaps.append((known.end + _ONE_DAY, through))
+        return gaps
+
+    def _take(
+        self,
+        answers: Mapping[str, DailyCloses | PlaybookError],
+        start: date,
+        end: date,
+        today: date,
+        changed: dict[str, None],
+        errors: dict[str, PlaybookError],
+    ) -> None:
+        """Add what was answered of the days from start to end."""
+        for symbol, answer in answers.items():
+            known = self._known.get(symbol)
+            if isinstance(answer, PlaybookError):
+                if known is not None and known.asked_through is not None and start > known.end >= end:
+                    self.warnings[f"{symbol}: daily closes asked for again, in vain: {answer.message}"] = None
+                else:
+                    errors[symbol] = answer
+                continue
+            if self._refresh and known is not None:
+                self._refreshed.add(symbol)
+                if told := changed_closes(_between(start, known.end, known.closes), _between(start, known.end, answer)):
+                    self.warnings[told] = None
+            self._known[symbol] = self._extended(known, answer, start, end, today)
+            changed[symbol] = None
+
+    def _extended(
+        self, known: DailyHistory | None, answer: DailyCloses, start: date, end: date, today: date
+    ) -> DailyHistory:
+        closes = _with_closes(known.closes if known else None, _between(start, end, answer), start, end)
+        if known is not None and end <= known.end:
+            return replace(known, closes=closes, begin=min(start, known.begin))
+        final = self._final(_between(start, end, answer), start, end)
+        history = known or DailyHistory(closes=closes, begin=start, end=final)
+        return replace(
+            history,
+            closes=closes,
+            begin=min(start, history.begin),
+            end=final,
+            asked_through=end if final < end else None,
+            asked=today if final < end else None,
+        )
+
+    def _final(self, answer: DailyCloses, start: date, end: date) -> date:
+        """The date up to which an answer of the days from start to end is taken for the last word.
+
+        That is end, unless the last session has no close yet, or a close is impossible or contradicts another.
+        """
+        by_day: dict[int, set[float]] = {}
+        for day, close in zip(answer.days.tolist(), answer.closes.tolist(), strict=True):
+            by_day.setdefault(day, set()).add(close if 0 < close <= HIGHEST_PRICE else np.nan)
+        bad = [day for day, closes in by_day.items() if len(closes) > 1 or np.nan in closes]
+        good = [day for day in by_day if not bad or day < min(bad)]
+        sessions = self._calendar.sessions(start, end)
+        if not bad and (not sessions or day_number(sessions[-1].date) in by_day):
+            return end
+        return day_of(max(good)) if good else start - _ONE_DAY
+
+    def _reach_back(
+        self,
+        symbols: Sequence[str],
+        before: date,
+        count: int,
+        changed: dict[str, None],
+        errors: dict[str, PlaybookError],
+    ) -> None:
+        """Ask for all that lies before what is known of symbols that have too few closes."""
+        short: dict[date, list[str]] = {}
+        for symbol in symbols:
+            known = self._known.get(symbol)
+            if symbol in errors or known is None or known.whole:
+                continue
+            if len(set(_between(date.min, before - _ONE_DAY, known.closes).days.tolist())) < count:
+                short.setdefault(known.begin, []).append(symbol)
+        for begin, group in short.items():
+            last = begin - _ONE_DAY
+            for symbol, answer in self._feed.daily_closes(group, before=before, count=count, through=last).items():
+                if isinstance(answer, PlaybookError):
+                    errors[symbol] = answer
+                    changed.pop(symbol, None)
+                    continue
+                known = self._known[symbol]
+                closes = _with_closes(known.closes, _between(date.min, last, answer), date.min, last)
+                first = day_of(int(closes.days[0])) if len(closes.days) else begin
+                self._known[symbol] = replace(known, closes=closes, begin=first, whole=True)
+                changed[symbol] = None
+
+    def _complete_splits(self, symbols: Sequence[str], through: date) -> dict[str, PlaybookError]:
+        """Ask for the splits of symbols that are not known up to through; gives the errors."""
+        lacking = [symbol for symbol in symbols if self._lacks_splits(symbol, through)]
+        errors: dict[str, PlaybookError] = {}
+        for symbol, answer in self._feed.splits(lacking, through=through).items() if lacking else ():
+            if isinstance(answer, PlaybookError):
+                errors[symbol] = answer
+                continue
+            old, known_through = self._splits.get(symbol, ((), date.min))
+            if tuple(split for split in answer if split.ex_date <= known_through) != old and known_through > date.min:
+                self.warnings[f"{symbol}: the feed tells of other splits up to {known_through} than it did before"] = (
+                    None
+                )
+            self._splits[symbol] = answer, through
+            if symbol in self._known:
+                self._known[symbol] = replace(self._known[symbol], splits=answer, splits_through=through)
+            self._splits_refreshed.add(symbol)
+        return errors
+
+    def _lacks_splits(self, symbol: str, through: date) -> bool:
+        if self._refresh and symbol not in self._splits_refreshed:
+            return True
+        return symbol not in self._splits or self._splits[symbol][1] < through
+
+    def _store(self, symbol: str) -> None:
+        source, own = self._feed.name, self._known[symbol]
+        self._shelf.update(
+            daily_key(source, symbol),
+            lambda old: _united(old, own),
+            lambda content: decode_daily(content, source, symbol),
+            lambda history: encode_daily(history, source),
+        )
+
+
+def _up_to(through: date, history: DailyHistory) -> DailyCloses:
+    return _between(date.min, through, history.closes)
+
+
+def _between(first: date, last: date, daily: DailyCloses) -> DailyCloses:
+    """The closes from first to last, both in, in their order."""
+    kept = (daily.days >= day_number(first)) & (daily.days <= day_number(last))
+    return replace(daily, days=daily.days[kept], closes=daily.closes[kept])
+
+
+def _with_closes(old: DailyCloses | None, new: DailyCloses, start: date, end: date) -> DailyCloses:
+    """The old closes with those from start to end replaced by the new ones, oldest first."""
+    days, closes = new.days, new.closes
+    if old is not None:
+        kept = (old.days < day_number(start)) | (old.days > day_number(end))
+        days, closes = np.concatenate([old.days[kept], days]), np.concatenate([old.closes[kept], closes])
+    order = np.lexsort((closes, days))
+    days, closes = days[order], closes[order]
+    first = day_of(int(days[0])) if len(days) else None
+    return DailyCloses(symbol=new.symbol, days=days, closes=closes, first_session=first)
+
+
+def _united(old: DailyHistory | None, own: DailyHistory) -> DailyHistory:
+    """What to store of our own where another process has stored something since; where both know a day, our own."""
+    if old is None or old.begin > own.end + _ONE_DAY or own.begin > old.end + _ONE_DAY:
+        return own
+    later = old if old.end > own.end else own
+    splits = old if (old.splits_through or date.min) > (own.splits_through or date.min) else own
+    return DailyHistory(
+        closes=_with_closes(old.closes, own.closes, own.begin, own.end),
+        begin=min(old.begin, own.begin),
+        end=later.end,
+        whole=old.whole or own.whole,
+        asked_through=later.asked_through,
+        asked=later.asked,
+        splits=splits.splits,
+        splits_through=splits.splits_through,
+    )

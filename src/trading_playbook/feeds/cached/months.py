@@ -1,0 +1,220 @@
+"""The intraday half of the cache: a file for each symbol and month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import partial
+
+import numpy as np
+
+from trading_playbook.core.bars import COLUMNS, MINUTE, Bars, BoolArray
+from trading_playbook.core.calendar import Session, new_york_date
+from trading_playbook.core.daily import day_number
+from trading_playbook.core.errors import PlaybookError
+from trading_playbook.core.grid import lay_out
+from trading_playbook.core.schedule import Timetable
+from trading_playbook.feeds.cached.changes import changed_bars
+from trading_playbook.feeds.cached.files import Answered, Damaged, MonthOfBars, decode_month, encode_month
+from trading_playbook.feeds.cached.shelf import Shelf
+from trading_playbook.ports import BarFeed, Clock
+
+TAIL_MINUTES = 30
+"""A session without a bar in its last so many minutes was perhaps answered in part."""
+
+DOUBT_DAYS = 10
+"""So long after a session an answer in part, or with a bad bar, may still be completed or corrected."""
+
+_DAY = 24 * 60 * MINUTE
+
+
+def month_key(source: str, minutes: int, symbol: str, month: str) -> str:
+    """The key of a month, YYYY-MM, of a symbol's bars."""
+    return f"{source}/{minutes}Min/{symbol}/{month}.parquet"
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is known of a symbol's sessions of one month, of those asked for alone.
+
+    missing: sessions never answered; doubtful: answered on an earlier day and worth asking again.
+    """
+
+    symbol: str
+    month: str
+    bars: Bars | None
+    missing: list[Session]
+    doubtful: list[Session]
+
+    @property
+    def to_ask(self) -> tuple[Session, ...]:
+        return tuple(sorted((*self.missing, *self.doubtful), key=lambda session: session.date))
+
+
+class Months:
+    """Intraday bars from their files, completed by the feed month by month, so that what came stays if the rest fails.
+
+    refresh: ask for all sessions once in the life of this object.
+    """
+
+    def __init__(self, feed: BarFeed, shelf: Shelf, clock: Clock, *, refresh: bool) -> None:
+        self._feed = feed
+        self._shelf = shelf
+        self._clock = clock
+        self._refresh = refresh
+        self._refreshed: set[tuple[str, date]] = set()
+        self.hits = 0
+        self.warnings: dict[str, None] = {}
+
+    def bars(
+        self, symbols: Sequence[str], sessions: Sequence[Session], minutes: int
+    ) -> dict[str, Bars | PlaybookError]:
+        """The bars of each symbol, oldest first, without their first_session, or its error."""
+        months: dict[str, list[Session]] = {}
+        for session in sessions:
+            months.setdefault(f"{session.date:%Y-%m}", []).append(session)
+        pairs = [(symbol, month) for month in months for symbol in symbols]
+        held = dict(zip(pairs, self._shelf.each(lambda pair: self._held(*pair, months, minutes), pairs), strict=True))
+        errors: dict[str, PlaybookError] = {}
+        for month in months:
+            self._complete([held[symbol, month] for symbol in symbols if symbol not in errors], minutes, errors)
+        return {
+            symbol: errors.get(symbol) or joined(symbol, minutes, [held[symbol, month].bars for month in months])
+            for symbol in symbols
+        }
+
+    def _held(self, symbol: str, month: str, months: Mapping[str, Sequence[Session]], minutes: int) -> _Held:
+        key = month_key(self._feed.name, minutes, symbol, month)
+        found = self._shelf.read(key, lambda content: self._decoded(content, symbol, minutes))
+        known = found.sessions if found else {}
+        held = _Held(symbol, month, None, [], [])
+        if found is not None:
+            held.bars = found.bars.take(_within(found.bars, months[month]))
+        today = new_york_date(self._clock.now())
+        for session in months[month]:
+            answered = known.get(session.date)
+            if answered is None or answered.minutes != session.minutes or self._is_to_refresh(symbol, session):
+                held.missing.append(session)
+            elif answered.asked is not None and answered.asked < today:
+                held.doubtful.append(session)
+            else:
+                self.hits += 1
+        return held
+
+    def _is_to_refresh(self, symbol: str, session: Session) -> bool:
+        return self._refresh and (symbol, session.date) not in self._refreshed
+
+    def _decoded(self, content: bytes, symbol: str, minutes: int) -> MonthOfBars:
+        month = decode_month(content, self._feed.name, symbol)
+        if minutes % month.bars.minutes:
+            raise Damaged(f"its bars have {month.bars.minutes} minutes")
+        return month
+
+    def _complete(self, months: Iterable[_Held], minutes: int, errors: dict[str, PlaybookError]) -> None:
+        """Ask for what is missing in one month, symbols that lack the same together, and keep what comes."""
+        groups: dict[tuple[Session, ...], list[_Held]] = {}
+        for held in months:
+            if to_ask := held.to_ask:
+                groups.setdefault(to_ask, []).append(held)
+        for sessions, group in groups.items():
+            answers = self._feed.bars([held.symbol for held in group], sessions, minutes)
+            good: list[tuple[_Held, Bars]] = []
+            for held in group:
+                answer = answers[held.symbol]
+                if isinstance(answer, Bars):
+                    good.append((held, _of_sessions(answer, sessions)))
+                elif held.missing:
+                    errors[held.symbol] = answer
+                else:
+                    self._keep_doubtful(held, answer)
+            self._shelf.each(partial(self._store, sessions=sessions, minutes=minutes), good)
+
+    def _keep_doubtful(self, held: _Held, error: PlaybookError) -> None:
+        days = ", ".join(str(session.date) for session in held.doubtful[:5])
+        self.warnings[f"{held.symbol} {days}: asked for again, in vain: {error.message}"] = None
+
+    def _store(self, answer: tuple[_Held, Bars], sessions: Sequence[Session], minutes: int) -> None:
+        """Put new bars of these sessions in the place of what was known of them, in memory and in the file."""
+        held, new = answer
+        if self._refresh and held.bars is not None:
+            if told := changed_bars(held.bars.take(_within(held.bars, sessions)), new):
+                self.warnings[told] = None
+            self._refreshed.update((held.symbol, session.date) for session in sessions)
+        answered = _answered(new, sessions, new_york_date(self._clock.now()))
+        self._shelf.update(
+            month_key(self._feed.name, minutes, held.symbol, held.month),
+            lambda old: _with_answers(old, new, answered),
+            lambda content: self._decoded(content, held.symbol, minutes),
+            lambda month: encode_month(month, self._feed.name),
+        )
+        held.bars = _merged(held.bars, new, [session.date for session in sessions])
+
+
+def joined(symbol: str, minutes: int, parts: Sequence[Bars | None]) -> Bars:
+    """The bars of several months, one after the other."""
+    some = [part for part in parts if part is not None]
+    if len(some) == 1:
+        return some[0]
+    return Bars(
+        symbol=symbol,
+        minutes=some[0].minutes if some else minutes,
+        opened=np.concatenate([part.opened for part in some] or [np.empty(0, dtype=np.int64)]),
+        first_session=None,
+        **{name: np.concatenate([getattr(part, name) for part in some] or [np.empty(0)]) for name in COLUMNS},
+    )
+
+
+def _within(bars: Bars, sessions: Sequence[Session]) -> slice | np.typing.NDArray[np.int64]:
+    """Positions of the bars of these sessions. Regular hours in New York lie on one day of UTC, the session's own."""
+    return np.flatnonzero(_is_of(bars, [session.date for session in sessions]))
+
+
+def _is_of(bars: Bars, days: Iterable[date]) -> BoolArray:
+    wanted = np.array(sorted(map(day_number, days)), dtype=np.int64)
+    own = bars.opened // _DAY
+    found: BoolArray = np.append(wanted, -1)[np.searchsorted(wanted, own)] == own
+    return found
+
+
+def _of_sessions(bars: Bars, sessions: Sequence[Session]) -> Bars:
+    """The bars inside the regular hours of these sessions, oldest first; those of one time in an order of their own."""
+    timetable = Timetable.of(sessions)
+    row = np.searchsorted(timetable.opens, bars.opened, side="right") - 1
+    bars = bars.take(np.flatnonzero((row >= 0) & (bars.opened < timetable.closes[row])))
+    if np.all(bars.opened[1:] > bars.opened[:-1]):
+        return bars
+    return bars.take(np.lexsort((*(getattr(bars, name) for name in reversed(COLUMNS)), bars.opened)))
+
+
+def _answered(bars: Bars, sessions: Sequence[Session], today: date) -> dict[date, Answered]:
+    """What is to be kept of an answer: final where it is whole and sound, else to be asked for again another day."""
+    timetable = Timetable.of(sessions)
+    counts = np.searchsorted(bars.opened, timetable.closes) - np.searchsorted(bars.opened, timetable.opens)
+    tails = np.searchsorted(bars.opened, timetable.closes - TAIL_MINUTES * MINUTE)
+    has_tail = np.searchsorted(bars.opened, timetable.closes) > tails
+    faults = lay_out(bars, timetable, bars.minutes).faults
+    answered: dict[date, Answered] = {}
+    for place, session in enumerate(sessions):
+        sound = bool(has_tail[place]) and place not in faults
+        late = bool(counts[place]) and today - session.date > timedelta(days=DOUBT_DAYS)
+        asked = None if sound or late else today
+        answered[session.date] = Answered(session.minutes, int(counts[place]), asked)
+    return answered
+
+
+def _with_answers(old: MonthOfBars | None, new: Bars, answered: Mapping[date, Answered]) -> MonthOfBars:
+    return MonthOfBars(
+        bars=_merged(old.bars if old else None, new, answered),
+        sessions={**(old.sessions if old else {}), **answered},
+    )
+
+
+def _merged(old: Bars | None, new: Bars, replaced: Iterable[date]) -> Bars:
+    """The bars of both, oldest first, without the old ones of the days that are replaced."""
+    if old is None:
+        return replace(new, first_session=None)
+    kept = old.take(np.flatnonzero(~_is_of(old, replaced)))
+    whole = joined(new.symbol, new.minutes, [kept, new])
+    # Stable, so that bars of one time stay in the order of their own that they were given.
+    return whole.take(np.argsort(whole.opened, kind="stable"))
