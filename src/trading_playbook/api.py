@@ -14,7 +14,14 @@ from trading_playbook.core.journal import COLUMNS, JournalRow, Kind
 from trading_playbook.core.parsing import parse_accepted, parse_day, parse_symbols
 from trading_playbook.core.statistics import Statistics
 from trading_playbook.runs import RunReport, RunRequest, run
-from trading_playbook.wiring import build_clock, build_play, build_tools, journal_in_memory, journal_on_disk
+from trading_playbook.wiring import (
+    build_budget,
+    build_clock,
+    build_play,
+    build_tools,
+    journal_in_memory,
+    journal_on_disk,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,14 +84,15 @@ def backtest(
     accept: Iterable[str] = (),
     output: str | Path | None = None,
     revise: bool = False,
+    force_refresh: bool = False,
 ) -> Journal:
     """Judge sessions and return their rows; without start and end the nightly run.
 
     symbols: QQQ, or QQQ,SPY, or several; SYMBOLS where none is given. start, end: session dates, both ends in.
     params: the strategy's parameters by name. cost: none, bps:NUMBER or per_share:DOLLARS. accept: sessions as
     SYMBOL:YYYY-MM-DD. output: a path for the CSV journal; without one no journal is read and nothing is
-    written. All else is as on the
-    command line, where `trading-playbook backtest --help` tells more.
+    written. force_refresh: fetch again what the cache holds, and warn of what changed. All else is as
+    on the command line, where `trading-playbook backtest --help` tells more.
 
     Where some sessions could be judged and others not, the journal's errors tell of the others. Where none could, the
     gravest error is raised.
@@ -101,12 +109,15 @@ def backtest(
         revise=revise,
     )
     clock = build_clock()
+    budget = build_budget(settings, clock)
     tools = build_tools(
         settings,
         clock=clock,
-        journal=journal_on_disk(settings, clock, str(output)) if output else journal_in_memory(),
+        budget=budget,
+        journal=journal_on_disk(settings, clock, budget, str(output)) if output else journal_in_memory(),
         feed=feed,
         data_dir=Path(data_dir) if data_dir else None,
+        refresh=force_refresh,
     )
     report = run(request, tools)
     if report.error is not None and not report.rows:

@@ -8,7 +8,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trading_playbook.core.calendar import parse_overrides
@@ -61,9 +61,27 @@ def _parse_place(text: str) -> str:
     return text
 
 
+def _require_store(text: str) -> str:
+    """A folder or a bucket, where files can be kept."""
+    if is_address(text) and not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^/\0]+)*/?", text):
+        raise ValueError("expected a folder, or gs://BUCKET/FOLDER")
+    return text
+
+
+def _read_secret(text: str) -> SecretStr:
+    """A key: letters that a header can hold. The message never shows it."""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("expected letters, digits and signs without blanks")
+    return SecretStr(text)
+
+
 def _require_cost(text: str) -> str:
     parse_cost(text)
     return text
+
+
+Secret = Annotated[SecretStr, _reading(_read_secret)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
 
 
 class Settings(BaseSettings):
@@ -71,8 +89,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8-sig")
 
-    data_feed: Literal["files", "simulated"] | None = None
+    alpaca_api_key: Secret | None = None
+    alpaca_secret_key: Secret | None = None
+    alpaca_paper: bool = True
+    alpaca_feed: Annotated[Literal["sip", "iex", "otc"], _reading(str.lower)] = "sip"
+    alpaca_calls_per_minute: int = Field(200, ge=1, le=100_000)
+    alpaca_data_url: Address | None = None
+    alpaca_trading_url: Address | None = None
+    data_feed: Annotated[Literal["alpaca", "files", "simulated"], _reading(str.lower)] = "alpaca"
     data_dir: Path | None = None
+    data_cache_dir: Annotated[str, _reading(_require_store)] = "./data/cache"
     output_dir: Annotated[str, _reading(_parse_place)] = "./output"
     output_location: Annotated[str, _reading(_parse_place)] | None = None
     writer_type: Annotated[tuple[str, ...], NoDecode, _reading(_parse_writers)] = ("csv",)
@@ -88,7 +114,7 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     retry_budget_seconds: float = Field(100.0, gt=0, allow_inf_nan=False)
-    public_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
+    public_url: Address | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _reading(str.upper)] = "WARNING"
 
     @field_validator("*", mode="wrap")
@@ -101,6 +127,9 @@ class Settings(BaseSettings):
         return read(value.strip())
 
 
+_SECRETS = frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+
+
 def load_settings(env_file: Path = ENV_FILE) -> Settings:
     """The settings of this process; the environment stands above .env. FixConfig names every wrong one."""
     try:
@@ -108,13 +137,18 @@ def load_settings(env_file: Path = ENV_FILE) -> Settings:
         return Settings(_env_file=env_file)
     except ValidationError as error:
         wrong = [
-            f"{str(detail['loc'][0]).upper()} is {str(detail['input'])[:60]!r}: "
-            f"{detail['msg'].removeprefix('Value error, ')}"
+            f"{name.upper()} {_shown(name, detail['input'])}: {detail['msg'].removeprefix('Value error, ')}"
             for detail in error.errors()
+            for name in (str(detail["loc"][0]),)
         ]
         raise FixConfig("; ".join(wrong)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise FixConfig(f"{env_file} cannot be read: {error}") from None
+
+
+def _shown(name: str, value: object) -> str:
+    """A wrong value for people, unless it is a secret or looks like an address with a password in it."""
+    return "is wrong" if name in _SECRETS or "@" in str(value) else f"is {str(value)[:60]!r}"
 
 
 def unknown_settings(env_file: Path = ENV_FILE) -> Sequence[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trading_playbook.config import Settings
 from trading_playbook.core.calendar import Calendar
@@ -14,12 +15,25 @@ from trading_playbook.core.errors import FixConfig, FixRequest
 from trading_playbook.core.parsing import is_address
 from trading_playbook.core.rows import Play
 from trading_playbook.core.strategies import build_strategy
+from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import BarFeed, Clock, ObjectStore
 from trading_playbook.runs import Tools
 from trading_playbook.system import RehearsalClock, SystemClock
 from trading_playbook.version import VERSION
 
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
 JOURNAL = "trades.csv"
+
+CACHE_SHARE = 0.5
+"""Of the retry budget, for the cache."""
+
+LOCAL_THREADS = 4
+GCS_THREADS = 16
+
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""Two readings of a clock are not of one moment."""
 
 
 def build_clock(rehearsed: datetime | None = None) -> Clock:
@@ -34,12 +48,28 @@ def build_play(settings: Settings, strategy: str | None, parameters: Mapping[str
     return Play(strategy=build_strategy(name, {**kept, **parameters}), cost=parse_cost(cost or settings.cost))
 
 
-def build_feed(settings: Settings, calendar: Calendar, name: str | None, data_dir: Path | None) -> BarFeed:
-    """The feed of a request over that of the settings; a folder of bars alone means the feed of files."""
+def build_feed(
+    settings: Settings,
+    calendar: Calendar,
+    clock: Clock,
+    budget: RetryBudget,
+    *,
+    name: str | None = None,
+    data_dir: Path | None = None,
+    refresh: bool = False,
+) -> BarFeed:
+    """The feed of a request over that of the settings; a folder of bars alone means the feed of files.
+
+    refresh: fetch again what the cache holds, for a feed that has one.
+    """
     chosen = name or ("files" if data_dir else settings.data_feed)
+    if chosen != "files" and data_dir is not None:
+        raise FixRequest(f"{data_dir} is a place of bars, and {chosen} bars come from none: leave one of them out")
+    if chosen == "alpaca":
+        return _cached(_alpaca(settings, calendar, clock, budget), settings, calendar, clock, budget, refresh=refresh)
+    if refresh:
+        raise FixRequest(f"{chosen} bars are read anew each time, there is no cache of them to refresh")
     if chosen == "simulated":
-        if data_dir is not None:
-            raise FixRequest(f"{data_dir} is a place of bars, and simulated bars come from none: leave one of them out")
         from trading_playbook.feeds.simulated import SimulatedFeed
 
         return SimulatedFeed(calendar)
@@ -50,9 +80,51 @@ def build_feed(settings: Settings, calendar: Calendar, name: str | None, data_di
         if root is None:
             raise FixConfig("the feed of files needs a folder of bars: give --data-dir or set DATA_DIR")
         return FilesFeed(_path(root), calendar)
-    if chosen is not None:
-        raise FixRequest(f"there is no feed {chosen[:40]!r}; there is files and simulated")
-    raise FixConfig("no feed is chosen: give --feed files with --data-dir DIR, or --feed simulated, or set DATA_FEED")
+    raise FixRequest(f"there is no feed {chosen[:40]!r}; there is alpaca, files and simulated")
+
+
+def _alpaca(settings: Settings, calendar: Calendar, clock: Clock, budget: RetryBudget) -> BarFeed:
+    if clock.now() > SystemClock().now() + CLOCK_TOLERANCE:
+        raise FixRequest(
+            f"{clock.now():%Y-%m-%d %H:%M} UTC lies ahead of this machine's clock, and Alpaca has no bars of the "
+            "future: rehearse a moment that is over, or with --feed simulated"
+        )
+    from trading_playbook.feeds.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaClient, AlpacaFeed, AlpacaKeys
+
+    def secret(value: SecretStr | None) -> str | None:
+        return value.get_secret_value() if value else None
+
+    client = AlpacaClient(
+        AlpacaKeys(secret(settings.alpaca_api_key), secret(settings.alpaca_secret_key)),
+        clock=clock,
+        budget=budget,
+        calls_per_minute=settings.alpaca_calls_per_minute,
+        data_url=settings.alpaca_data_url or DATA_URL,
+        trading_url=settings.alpaca_trading_url or (PAPER_URL if settings.alpaca_paper else LIVE_URL),
+    )
+    return AlpacaFeed(client, settings.alpaca_feed, calendar)
+
+
+def _cached(
+    feed: BarFeed, settings: Settings, calendar: Calendar, clock: Clock, budget: RetryBudget, *, refresh: bool
+) -> BarFeed:
+    from trading_playbook.feeds.cached import CachedFeed
+
+    # A run can do without its cache, so the cache must not lose all the time that the run has.
+    store, threads = _store(settings.data_cache_dir, clock, budget.part(CACHE_SHARE))
+    return CachedFeed(feed, store, calendar, clock, threads=threads, refresh=refresh)
+
+
+def _store(place: str, clock: Clock, budget: RetryBudget) -> tuple[ObjectStore, int]:
+    """The store at a folder or at gs://BUCKET/FOLDER, and how many of its objects are read or written at once."""
+    if not is_address(place):
+        from trading_playbook.stores.local import LocalStore
+
+        return LocalStore(_path(place), clock, budget), LOCAL_THREADS
+    from trading_playbook.stores.gcs import GCSStore
+
+    bucket, _, prefix = place.removeprefix("gs://").partition("/")
+    return GCSStore(bucket, prefix.strip("/"), clock, budget, threads=GCS_THREADS), GCS_THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +135,12 @@ class Place:
     key: str = JOURNAL
 
 
-def journal_on_disk(settings: Settings, clock: Clock, output: str | None = None) -> Place:
+def build_budget(settings: Settings, clock: Clock) -> RetryBudget:
+    """What one run may lose to calls that hang, fail or wait, over all that it calls."""
+    return RetryBudget(clock, settings.retry_budget_seconds)
+
+
+def journal_on_disk(settings: Settings, clock: Clock, budget: RetryBudget, output: str | None = None) -> Place:
     """The journal at a path that was given, at OUTPUT_LOCATION, or at OUTPUT_DIR/trades.csv.
 
     A folder, and a path that ends like one, mean trades.csv in it. FixRequest where a journal cannot lie there.
@@ -80,7 +157,7 @@ def journal_on_disk(settings: Settings, clock: Clock, output: str | None = None)
         path = path / JOURNAL
     if path.name == FOLDER or path.name.endswith(HISTORY_ENDING):
         raise FixRequest(f"{path}: the name {path.name} is kept for what lies beside a journal; give another one")
-    return Place(LocalStore(path.parent, clock, settings.retry_budget_seconds), path.name)
+    return Place(LocalStore(path.parent, clock, budget), path.name)
 
 
 def _path(text: str | Path) -> Path:
@@ -109,9 +186,11 @@ def build_tools(
     settings: Settings,
     *,
     clock: Clock,
+    budget: RetryBudget,
     journal: Place,
     feed: str | None = None,
     data_dir: Path | None = None,
+    refresh: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tools:
     """Everything a run works with, for these settings and what the request puts in their place."""
@@ -123,7 +202,7 @@ def build_tools(
     return Tools(
         clock=clock,
         calendar=calendar,
-        feed=build_feed(settings, calendar, feed, data_dir),
+        feed=build_feed(settings, calendar, clock, budget, name=feed, data_dir=data_dir, refresh=refresh),
         writer=table,
         reader=table,
         run_log=ManifestLog(journal.store),

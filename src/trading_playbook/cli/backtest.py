@@ -61,7 +61,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--today", action="store_true", help="the nightly run: the last settled session, and nights that were missed"
     )
     bars = parser.add_argument_group("where bars come from")
-    bars.add_argument("--feed", choices=("files", "simulated"), help="files, or simulated bars (default: DATA_FEED)")
+    bars.add_argument(
+        "--feed",
+        choices=("alpaca", "files", "simulated"),
+        help="alpaca, through the cache at DATA_CACHE_DIR; files; or simulated bars (default: DATA_FEED)",
+    )
     bars.add_argument(
         "--data-dir",
         type=path,
@@ -75,6 +79,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SYMBOL:DATE",
         help="judge this session though its bars end early or are absent; may be repeated",
+    )
+    bars.add_argument(
+        "--force-refresh",
+        action="store_true",
+        help="fetch again what the cache holds, tell of each bar that changed; stored rows stay unless revised",
     )
     play = parser.add_argument_group("the play")
     play.add_argument("--strategy", metavar="NAME", help="the strategy (default: STRATEGY)")
@@ -138,18 +147,21 @@ def _run(chosen: argparse.Namespace) -> RunReport:
     from trading_playbook.config import load_settings
     from trading_playbook.observability import log_bug, log_facts, set_up_logging
     from trading_playbook.runs import run
-    from trading_playbook.wiring import build_clock, build_tools, journal_on_disk
+    from trading_playbook.wiring import build_budget, build_clock, build_tools, journal_on_disk
 
     settings = load_settings()
     set_up_logging(chosen.log_level or settings.log_level)
     request = _request(chosen, settings)
     clock = build_clock(chosen.now)
+    budget = build_budget(settings, clock)
     tools = build_tools(
         settings,
         clock=clock,
-        journal=journal_on_disk(settings, clock, chosen.output),
+        budget=budget,
+        journal=journal_on_disk(settings, clock, budget, chosen.output),
         feed=chosen.feed,
         data_dir=Path(chosen.data_dir) if chosen.data_dir else None,
+        refresh=chosen.force_refresh,
         progress=progress_line(clock),
     )
     report = run(request, tools)

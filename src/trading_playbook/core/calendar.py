@@ -7,7 +7,7 @@ exchange decides overnight is laid over it by the setting CALENDAR_OVERRIDES.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -69,6 +69,11 @@ def new_york_date(moment: datetime) -> date:
     return moment.astimezone(_new_york()).date()
 
 
+def new_york_time(moment: datetime) -> time:
+    """The wall time in New York at an aware moment of any zone."""
+    return moment.astimezone(_new_york()).time()
+
+
 @cache
 def slot_label(slot: int, bar_minutes: int) -> str:
     """New York wall time, HH:MM, at which a slot opens; slot 0 opens at 09:30.
@@ -115,8 +120,13 @@ class Calendar:
         for day, closes in overrides.items():
             self._check_override(day, closes)
         self.version = _version(overrides)
+        self._overrides = overrides
         self._unusual_closes = {**_table_closes(), **overrides}
         self._sessions: dict[date, Session | None] = {}
+
+    def closed_on(self, days: Iterable[date]) -> Calendar:
+        """The same calendar with these days closed too."""
+        return Calendar({**self._overrides, **dict.fromkeys(days)})
 
     def is_open(self, day: date) -> bool:
         """Whether a New York date is a session; False outside the calendar's reach. Cheaper than session."""

@@ -19,6 +19,7 @@ from trading_playbook.core.schedule import Schedule
 from trading_playbook.core.statistics import summarize
 from trading_playbook.core.strategies.protocol import SessionBatch
 from trading_playbook.ports import Manifest, RowQuery, WriteResult
+from trading_playbook.runs.closures import Closures
 from trading_playbook.runs.fetching import Sessions, fetch
 from trading_playbook.runs.harvest import Harvest
 from trading_playbook.runs.plan import Plan, plan_run
@@ -45,12 +46,19 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
     run_id, started, watch = os.urandom(6).hex(), tools.clock.now(), Stopwatch(tools.clock)
     with watch.stage("plan"):
         stored = _stored_rows(request, tools)
-        plan = plan_run(
-            request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, _dates_by_symbol(stored)
-        )
-    harvest = Harvest(stored={(row.symbol, row.trade_date): row for row in stored})
-    harvest.warnings += _idle_acceptances(request, tools, plan)
-    _judge(request, tools, plan, harvest, watch)
+    closures = Closures(tools.feed)
+    while True:
+        with watch.stage("plan"):
+            plan = plan_run(
+                request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, _dates_by_symbol(stored)
+            )
+        harvest = Harvest(stored={(row.symbol, row.trade_date): row for row in stored})
+        harvest.warnings += _idle_acceptances(request, tools, plan)
+        if _judge(request, tools, plan, harvest, closures, watch):
+            break
+        # A day was no session after all: which sessions there are, and which lies before which, is another matter now.
+        tools = replace(tools, calendar=tools.calendar.closed_on(closures.closed))
+    harvest.warnings += closures.warnings
     harvest.rows.sort(key=lambda row: row.key)
     with watch.stage("write"):
         written = _write(request, tools, harvest)
@@ -110,8 +118,13 @@ def _dates_by_symbol(rows: Sequence[JournalRow]) -> dict[str, list[date]]:
     return dates
 
 
-def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: Harvest, watch: Stopwatch) -> None:
-    """Fetch and judge the planned sessions, batch by batch, so that memory does not grow with their number."""
+def _judge(
+    request: RunRequest, tools: Tools, plan: Plan, harvest: Harvest, closures: Closures, watch: Stopwatch
+) -> bool:
+    """Fetch and judge the planned sessions, batch by batch, so that memory does not grow with their number.
+
+    False where a planned session turns out to be none, so that all must be planned again.
+    """
     maker = RowMaker(play=request.play, data_feed=tools.feed.name, public_url=tools.public_url)
     accepted = request.accepted | {key for key, row in harvest.stored.items() if row.accepted}
     done, total = 0, sum(map(len, plan.sessions.values()))
@@ -126,12 +139,15 @@ def _judge(request: RunRequest, tools: Tools, plan: Plan, harvest: Harvest, watc
                 for history, schedule in fetched
                 if (ready := _prepare(request, history, schedule, accepted, harvest)) is not None
             ]
+            if closures.look(fetched, prepared):
+                return False
             before = len(harvest.rows)
             for rows in _judged_rows(maker, prepared):
                 harvest.rows += rows
                 tools.progress(done + len(harvest.rows) - before, total)
         done += sum(map(len, sessions.values()))
     tools.progress(total, total)
+    return True
 
 
 def keep_freed_memory() -> None:

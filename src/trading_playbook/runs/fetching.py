@@ -20,7 +20,9 @@ def fetch(request: RunRequest, tools: Tools, sessions: Sessions, harvest: Harves
     needs, feed = request.play.strategy.needs, tools.feed
     first = min(own[0].date for own in sessions.values())
     last = max(own[-1].date for own in sessions.values())
-    closes = harvest.good(feed.daily_closes(list(sessions), before=first, count=needs.closes, through=last))
+    # A session is judged on closes before it alone, so that of the last one is not asked for: it may not be final yet.
+    through = tools.calendar.previous(last).date
+    closes = harvest.good(feed.daily_closes(list(sessions), before=first, count=needs.closes, through=through))
     listed = {symbol: _listed(symbol, sessions[symbol], daily, harvest) for symbol, daily in closes.items()}
     wanted = [symbol for symbol, own in listed.items() if own]
     if not wanted:

@@ -28,7 +28,9 @@ class Harvest:
         found: dict[str, Answer] = {}
         for symbol, answer in answers.items():
             if isinstance(answer, PlaybookError):
-                self.errors.append(answer)
+                # What concerns every symbol is one error, not one a symbol.
+                if not any(answer is known for known in self.errors[-1:]):
+                    self.errors.append(answer)
             else:
                 found[symbol] = answer
         return found

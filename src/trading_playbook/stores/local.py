@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trading_playbook.core.errors import FixConfig, RetryLater
+from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import Clock, LostRace, Stored
 from trading_playbook.stores.keys import require_key
 
@@ -44,16 +45,14 @@ class LocalStore:
     """An ObjectStore on a folder, which is made when it is first written to. A generation is the content's SHA-256.
 
     Writers hold an advisory lock on the folder itself that they write in, so that no lock file stays behind, and remove
-    what killed ones left there. A symbolic link to a file is followed: what it points to is replaced. Who may read and
-    write a file stays as it was.
+    what killed ones left there. A symbolic link to a file is followed: what it points to is replaced or removed. Who
+    may read and write a file stays as it was. Waiting for other writers is time lost to the budget.
     """
 
-    def __init__(self, root: Path, clock: Clock, patience_seconds: float) -> None:
-        """patience_seconds: how long all puts together may wait for other writers."""
+    def __init__(self, root: Path, clock: Clock, budget: RetryBudget) -> None:
         self._root = root
         self._clock = clock
-        self._patience_seconds = patience_seconds
-        self._waited_seconds = 0.0
+        self._budget = budget
 
     @property
     def place(self) -> str:
@@ -81,6 +80,21 @@ class LocalStore:
                 _replace(target, content)
                 os.fsync(folder)
         return _generation(content)
+
+    def delete(self, key: str, *, expected: str) -> None:
+        path = self._path(key)
+        with _told(path, "deleted"):
+            target = _target(path)
+            if not _is_there(target):
+                raise LostRace(str(path))
+            with self._locked(target.parent) as folder:
+                _remove_leftovers(target.parent)
+                old = _content(target)
+                if old is None or expected != _generation(old):
+                    raise LostRace(str(path))
+                _require_rights(target, os.W_OK)
+                target.unlink()
+                os.fsync(folder)
 
     def keys(self, prefix: str) -> Sequence[str]:
         folder, _, beginning = prefix.rpartition("/")
@@ -118,17 +132,16 @@ class LocalStore:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._waited_seconds += self._clock.monotonic() - began
                 return
             except BlockingIOError:
-                if self._waited_seconds + self._clock.monotonic() - began >= self._patience_seconds:
-                    self._waited_seconds = self._patience_seconds
+                if self._budget.left <= 0:
                     raise RetryLater(
-                        f"another process has been writing in {folder} for {self._patience_seconds:g} seconds: "
-                        f"wait for it, or end it where it hangs (lsof {folder} names it)",
+                        f"another process has been writing in {folder} for {self._clock.monotonic() - began:.1f} "
+                        f"seconds, and this run can wait no longer: wait for it, or end it where it hangs "
+                        f"(lsof {folder} names it)",
                         retry_after_seconds=RETRY_AFTER_SECONDS,
                     ) from None
-            self._clock.sleep(POLL_SECONDS)
+            self._budget.wait(POLL_SECONDS)
 
 
 def _generation(content: bytes) -> str:

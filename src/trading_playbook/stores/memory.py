@@ -39,8 +39,17 @@ class MemoryStore:
             self._objects[key] = Stored(content, str(self._writes))
             return str(self._writes)
 
+    def delete(self, key: str, *, expected: str) -> None:
+        require_key(key)
+        with self._lock:
+            old = self._objects.get(key)
+            if old is None or expected != old.generation:
+                raise LostRace(key)
+            del self._objects[key]
+
     def keys(self, prefix: str) -> Sequence[str]:
-        return sorted(key for key in self._objects if key.startswith(prefix))
+        # A copy in one step: other threads may write while this one goes through it.
+        return sorted(key for key in list(self._objects) if key.startswith(prefix))
 
     def require_writable(self, key: str) -> None:
         require_key(key)

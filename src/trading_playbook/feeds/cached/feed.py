@@ -9,7 +9,6 @@ from trading_playbook.core.bars import Bars
 from trading_playbook.core.calendar import Calendar, Session
 from trading_playbook.core.daily import DailyCloses, Split
 from trading_playbook.core.errors import PlaybookError
-from trading_playbook.feeds.beginnings import with_first_sessions
 from trading_playbook.feeds.cached.histories import Histories
 from trading_playbook.feeds.cached.months import Months
 from trading_playbook.feeds.cached.shelf import Shelf
@@ -58,15 +57,7 @@ class CachedFeed:
     def bars(
         self, symbols: Sequence[str], sessions: Sequence[Session], minutes: int
     ) -> Mapping[str, Bars | PlaybookError]:
-        answers = self._months.bars(symbols, sessions, minutes)
-        if not sessions:
-            return answers
-        found = {symbol: answer for symbol, answer in answers.items() if isinstance(answer, Bars)}
-        first = sessions[0].date
-        known = with_first_sessions(
-            found, sessions, lambda late: self.daily_closes(late, before=first, count=1, through=first)
-        )
-        return {symbol: known.get(symbol, answer) for symbol, answer in answers.items()}
+        return self._months.bars(symbols, sessions, minutes)
 
     def splits(self, symbols: Sequence[str], *, through: date) -> Mapping[str, tuple[Split, ...] | PlaybookError]:
         return self._histories.splits(symbols, through)

@@ -35,12 +35,14 @@ class Damaged(Exception):
 class Answered:
     """That a session was asked for and answered.
 
-    minutes: its length as the calendar knew it then. bars: how many came. asked: the New York date on which it was
-    asked for, where the answer may not be the last word and is asked for again on a later day; None where it is final.
+    minutes: its length as the calendar knew it then. bars: how many came. begun: whether the feed's bars of the symbol
+    begin before it, which is known of sessions without bars. asked: the New York date on which it was asked for, where
+    the answer may not be the last word and is asked for again on a later day; None where it is final.
     """
 
     minutes: int
     bars: int
+    begun: bool = True
     asked: date | None = None
 
 
@@ -79,7 +81,12 @@ def encode_month(month: MonthOfBars, source: str) -> bytes:
     """The file of a month. source: the feed's name, such as alpaca-sip."""
     bars = month.bars
     sessions = {
-        str(day): {"minutes": told.minutes, "bars": told.bars, **({"asked": str(told.asked)} if told.asked else {})}
+        str(day): {
+            "minutes": told.minutes,
+            "bars": told.bars,
+            **({} if told.bars else {"begun": told.begun}),
+            **({"asked": str(told.asked)} if told.asked else {}),
+        }
         for day, told in sorted(month.sessions.items())
     }
     facts = {"kind": "bars", "source": source, "symbol": bars.symbol, "minutes": bars.minutes, "sessions": sessions}
@@ -93,7 +100,9 @@ def decode_month(content: bytes, source: str, symbol: str) -> MonthOfBars:
     with _form_of_facts():
         minutes = int(facts["minutes"])
         sessions = {
-            date.fromisoformat(day): Answered(told["minutes"], told["bars"], _date(told.get("asked")))
+            date.fromisoformat(day): Answered(
+                told["minutes"], told["bars"], told.get("begun", True), _date(told.get("asked"))
+            )
             for day, told in facts["sessions"].items()
         }
     opened = columns.pop("timestamp") * _MICROSECOND
@@ -138,6 +147,10 @@ def decode_daily(content: bytes, source: str, symbol: str) -> DailyHistory:
         )
 
 
+def _answered(told: Mapping[str, Any]) -> Answered:
+    return Answered(told["minutes"], told["bars"], told.get("begun", True), _date(told.get("asked")))
+
+
 def _encoded(facts: Mapping[str, object], columns: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """The parquet file of some columns and what is known of them."""
     import pyarrow as pa
@@ -148,7 +161,7 @@ def _encoded(facts: Mapping[str, object], columns: Mapping[str, npt.NDArray[Any]
     told = {"schema": SCHEMA, **facts}
     told["checksum"] = _checksum(told, whole)
     fields = [pa.field(name, types.get(name, pa.float64()), nullable=False) for name in whole]
-    schema = pa.schema(fields, metadata={METADATA_KEY: _json(told)})
+    schema = pa.schema(fields)
     # From buffers: pa.array would import pandas.
     arrays = [
         pa.Array.from_buffers(own.type, len(column), [None, pa.py_buffer(column)])
@@ -158,6 +171,7 @@ def _encoded(facts: Mapping[str, object], columns: Mapping[str, npt.NDArray[Any]
     options = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
     with ParquetWriter(sink, schema, store_schema=False, **options) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        writer.add_key_value_metadata({METADATA_KEY: _json(told)})
     content: bytes = sink.getvalue().to_pybytes()
     return content
 

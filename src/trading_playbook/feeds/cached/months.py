@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 
@@ -38,14 +38,16 @@ def month_key(source: str, minutes: int, symbol: str, month: str) -> str:
 class _Held:
     """What is known of a symbol's sessions of one month, of those asked for alone.
 
-    missing: sessions never answered; doubtful: answered on an earlier day and worth asking again.
+    answered: what is known of each. missing: sessions never answered; doubtful: answered on an earlier day and worth
+    asking again.
     """
 
     symbol: str
     month: str
-    bars: Bars | None
-    missing: list[Session]
-    doubtful: list[Session]
+    bars: Bars | None = None
+    answered: dict[date, Answered] = field(default_factory=dict)
+    missing: list[Session] = field(default_factory=list)
+    doubtful: list[Session] = field(default_factory=list)
 
     @property
     def to_ask(self) -> tuple[Session, ...]:
@@ -70,7 +72,7 @@ class Months:
     def bars(
         self, symbols: Sequence[str], sessions: Sequence[Session], minutes: int
     ) -> dict[str, Bars | PlaybookError]:
-        """The bars of each symbol, oldest first, without their first_session, or its error."""
+        """The bars of each symbol, oldest first, or its error."""
         months: dict[str, list[Session]] = {}
         for session in sessions:
             months.setdefault(f"{session.date:%Y-%m}", []).append(session)
@@ -80,7 +82,7 @@ class Months:
         for month in months:
             self._complete([held[symbol, month] for symbol in symbols if symbol not in errors], minutes, errors)
         return {
-            symbol: errors.get(symbol) or joined(symbol, minutes, [held[symbol, month].bars for month in months])
+            symbol: errors.get(symbol) or _whole(symbol, minutes, [held[symbol, month] for month in months])
             for symbol in symbols
         }
 
@@ -88,12 +90,14 @@ class Months:
         key = month_key(self._feed.name, minutes, symbol, month)
         found = self._shelf.read(key, lambda content: self._decoded(content, symbol, minutes))
         known = found.sessions if found else {}
-        held = _Held(symbol, month, None, [], [])
+        held = _Held(symbol, month)
         if found is not None:
             held.bars = found.bars.take(_within(found.bars, months[month]))
         today = new_york_date(self._clock.now())
         for session in months[month]:
             answered = known.get(session.date)
+            if answered is not None:
+                held.answered[session.date] = answered
             if answered is None or answered.minutes != session.minutes or self._is_to_refresh(symbol, session):
                 held.missing.append(session)
             elif answered.asked is not None and answered.asked < today:
@@ -148,12 +152,23 @@ class Months:
             lambda content: self._decoded(content, held.symbol, minutes),
             lambda month: encode_month(month, self._feed.name),
         )
-        held.bars = _merged(held.bars, new, [session.date for session in sessions])
+        held.bars = _merged(held.bars, new, answered)
+        held.answered |= answered
 
 
-def joined(symbol: str, minutes: int, parts: Sequence[Bars | None]) -> Bars:
-    """The bars of several months, one after the other."""
-    some = [part for part in parts if part is not None]
+def _whole(symbol: str, minutes: int, months: Sequence[_Held]) -> Bars:
+    """The bars of several months, with the first session that the feed has as far as these tell of it."""
+    bars = _joined(symbol, minutes, [held.bars for held in months if held.bars is not None])
+    first: date | None = None
+    for day, answered in ((day, told) for held in months for day, told in sorted(held.answered.items())):
+        if answered.bars or answered.begun:
+            first = day if answered.bars else day - timedelta(days=1)
+            break
+    return replace(bars, first_session=first)
+
+
+def _joined(symbol: str, minutes: int, some: Sequence[Bars]) -> Bars:
+    """Bars of several stretches, one after the other."""
     if len(some) == 1:
         return some[0]
     return Bars(
@@ -194,12 +209,16 @@ def _answered(bars: Bars, sessions: Sequence[Session], today: date) -> dict[date
     tails = np.searchsorted(bars.opened, timetable.closes - TAIL_MINUTES * MINUTE)
     has_tail = np.searchsorted(bars.opened, timetable.closes) > tails
     faults = lay_out(bars, timetable, bars.minutes).faults
+    first = bars.first_session
     answered: dict[date, Answered] = {}
-    for place, session in enumerate(sessions):
-        sound = bool(has_tail[place]) and place not in faults
-        late = bool(counts[place]) and today - session.date > timedelta(days=DOUBT_DAYS)
-        asked = None if sound or late else today
-        answered[session.date] = Answered(session.minutes, int(counts[place]), asked)
+    for place, (session, count) in enumerate(zip(sessions, counts.tolist(), strict=True)):
+        begun = bool(count) or (first is not None and first < session.date)
+        if count:
+            final = (has_tail[place] and place not in faults) or today - session.date > timedelta(days=DOUBT_DAYS)
+        else:
+            # Nothing comes of a session before the feed's first.
+            final = first is not None and not begun
+        answered[session.date] = Answered(session.minutes, count, begun, None if final else today)
     return answered
 
 
@@ -215,6 +234,6 @@ def _merged(old: Bars | None, new: Bars, replaced: Iterable[date]) -> Bars:
     if old is None:
         return replace(new, first_session=None)
     kept = old.take(np.flatnonzero(~_is_of(old, replaced)))
-    whole = joined(new.symbol, new.minutes, [kept, new])
+    whole = _joined(new.symbol, new.minutes, [kept, new])
     # Stable, so that bars of one time stay in the order of their own that they were given.
     return whole.take(np.argsort(whole.opened, kind="stable"))
