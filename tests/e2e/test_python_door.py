@@ -145,8 +145,8 @@ class TestErrors:
             with pytest.raises(FixRequest, match=words):
                 backtest(symbol, START, END, data_dir=market.root)
 
-    def test_without_a_feed_the_configuration_is_raised(self) -> None:
-        with pytest.raises(FixConfig, match="no feed is chosen"):
+    def test_without_keys_the_configuration_is_raised(self) -> None:
+        with pytest.raises(FixConfig, match="ALPACA_API_KEY and ALPACA_SECRET_KEY are not set"):
             backtest("QQQ", START, END)
 
     def test_where_no_session_could_be_judged_the_gravest_error_is_raised(self, market: Market) -> None:

@@ -115,7 +115,7 @@ class TestUsage:
             ["--sym", "QQQ", *RANGE],
             [*RANGE, "extra"],
             [*RANGE, "--feed", "yahoo"],
-            [*RANGE, "--feed", "alpaca"],
+            [*RANGE, "--feed", "ALPACA"],
             [*RANGE, "--log-level", "loud"],
             ["--today=yes"],
         ],
@@ -272,9 +272,11 @@ class TestWriters:
 
 
 class TestFeeds:
-    def test_no_feed_at_all_is_refused_with_the_ways_to_choose_one(self, door: Door, journal: Path) -> None:
+    def test_no_feed_at_all_is_alpaca_which_needs_keys(self, door: Door, journal: Path) -> None:
         told = door("--symbol", "QQQ", *RANGE, "--output", journal)
-        require_refused(told, 2, "--feed files", "--data-dir", "--feed simulated", "DATA_FEED")
+        assert told.code == 2
+        assert "ALPACA_API_KEY and ALPACA_SECRET_KEY are not set" in told.err
+        assert "DATA_FEED=files or simulated" in told.err
         assert not journal.parent.exists()
 
     def test_files_without_a_folder_is_refused(self, door: Door, journal: Path) -> None:

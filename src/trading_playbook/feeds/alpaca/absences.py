@@ -14,7 +14,7 @@ from trading_playbook.core.daily import DailyCloses
 from trading_playbook.core.errors import FixRequest, PlaybookError
 from trading_playbook.core.schedule import Timetable
 from trading_playbook.feeds.alpaca.answers import asset_status, columns_of
-from trading_playbook.feeds.alpaca.client import AlpacaClient, NotFound
+from trading_playbook.feeds.alpaca.client import AlpacaClient
 from trading_playbook.feeds.alpaca.questions import Questions
 from trading_playbook.feeds.beginnings import have_bars
 
@@ -51,10 +51,10 @@ class Absences:
         if isinstance(found, PlaybookError) or len(found.days):
             return found
         try:
-            status = self._client.trading(f"/assets/{symbol}", {}, asset_status)
+            status = self._client.trading_or_nothing(f"/assets/{symbol}", asset_status)
+            if status is None:
+                return FixRequest(f"{symbol}: Alpaca knows no such symbol; check how it is written", symbol=symbol)
             told = f"the broker lists it, its status is {status!r}, but {self._name} has no bar of it at all"
-        except NotFound:
-            return FixRequest(f"{symbol}: Alpaca knows no such symbol; check how it is written", symbol=symbol)
         except PlaybookError as error:
             told = f"{self._name} has no bar of it at all; whether it exists could not be asked: {error.message}"
         self.warnings[f"{symbol}: {told}"] = None

@@ -23,6 +23,9 @@ LIVE_URL = "https://api.alpaca.markets"
 RECENT_SECONDS = 15 * 60
 """How old SIP data must be for the free plan."""
 
+NOTHING = object()
+"""Stands for the answer where there is none of that name."""
+
 _SHOWN = 120
 
 Answer = TypeVar("Answer")
@@ -36,16 +39,12 @@ class AlpacaKeys:
     secret: str | None = field(repr=False)
 
 
-class NotFound(FixRequest):
-    """Alpaca answers 404: there is nothing of that name."""
-
-
 class AlpacaClient:
     """GETs at the data host and at the trading host.
 
     read: makes of an answer's JSON what is wanted of it, and raises Temporary where it has another form.
     Raises RetryLater on temporary trouble, FixConfig where keys, plan or address are wrong, FixRequest where Alpaca
-    calls the question wrong, NotFound where it says so. No message holds a key, not even where the answer does.
+    calls the question wrong. No message holds a key, not even where the answer does.
     """
 
     def __init__(
@@ -72,6 +71,10 @@ class AlpacaClient:
     def trading(self, path: str, params: Mapping[str, str], read: Callable[[Any], Answer]) -> Answer:
         return self._get("trading", path, params, read, "v2")
 
+    def trading_or_nothing(self, path: str, read: Callable[[Any], Answer]) -> Answer | None:
+        """As trading; None where the answer is 404, which is how Alpaca says that there is nothing of a name."""
+        return self._get("trading", path, {}, lambda answer: None if answer is NOTHING else read(answer), "v2", NOTHING)
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         for host in self._hosts.values():
@@ -79,13 +82,21 @@ class AlpacaClient:
         self._hosts.clear()
 
     def _get(
-        self, name: str, path: str, params: Mapping[str, str], read: Callable[[Any], Answer], version: str
+        self,
+        name: str,
+        path: str,
+        params: Mapping[str, str],
+        read: Callable[[Any], Answer],
+        version: str,
+        if_absent: object = None,
     ) -> Answer:
         host = self._host(name)
 
         def attempt(seconds: float) -> Answer:
             self.calls += 1
             response, body = host.fetch(path, dict(params), version, seconds)
+            if response.status_code == 404 and if_absent is not None:
+                return read(if_absent)
             if response.status_code != 200:
                 wait = asked_wait(response.headers, self._clock.now())
                 raise self._refusal(name, response.status_code, body, wait)
@@ -107,7 +118,7 @@ class AlpacaClient:
             if lacking or not self._keys.key or not self._keys.secret:
                 raise FixConfig(
                     f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set, and bars must be fetched "
-                    "from Alpaca: set both in the environment or in .env"
+                    "from Alpaca: set both in the environment or in .env, or choose another feed (DATA_FEED=files or simulated)"
                 )
             from trading_playbook.feeds.alpaca.transport import Host
 
@@ -125,9 +136,7 @@ class AlpacaClient:
         if status in (401, 403):
             paper = ", and that ALPACA_PAPER says whether they are of a paper account" if name == "trading" else ""
             return FixConfig(f"{told}: check that ALPACA_API_KEY and ALPACA_SECRET_KEY are a valid pair{paper}")
-        if status == 404:
-            return NotFound(told)
-        if status in (400, 422):
+        if status in (400, 404, 422):
             return FixRequest(told)
         setting = "ALPACA_DATA_URL" if name == "data" else "ALPACA_TRADING_URL"
         return FixConfig(f"{told}, which is no answer of Alpaca's: check {setting}")
