@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -59,6 +60,53 @@ class ObjectStoreContract:
             store.put(KEY, b"one", expected=elsewhere)
         assert store.get(KEY) is None
 
+    def test_what_was_deleted_is_gone_and_the_rest_stays(self, store: ObjectStore) -> None:
+        generation = store.put(KEY, b"one", expected=None)
+        store.put("journal/SPY.csv", b"two", expected=None)
+        store.delete(KEY, expected=generation)
+        assert store.get(KEY) is None
+        assert list(store.keys("")) == ["journal/SPY.csv"]
+
+    def test_a_delete_that_names_an_older_generation_is_refused(self, store: ObjectStore) -> None:
+        first = store.put(KEY, b"one", expected=None)
+        second = store.put(KEY, b"two", expected=first)
+        with pytest.raises(LostRace):
+            store.delete(KEY, expected=first)
+        assert _content(store) == b"two"
+        store.delete(KEY, expected=second)
+        assert store.get(KEY) is None
+
+    def test_a_delete_is_refused_where_nothing_is(self, store: ObjectStore) -> None:
+        elsewhere = store.put("journal/SPY.csv", b"one", expected=None)
+        for key in (KEY, "other/QQQ.csv"):
+            with pytest.raises(LostRace):
+                store.delete(key, expected=elsewhere)
+        store.delete("journal/SPY.csv", expected=elsewhere)
+        with pytest.raises(LostRace):
+            store.delete("journal/SPY.csv", expected=elsewhere)
+
+    def test_a_deleted_key_is_created_anew_and_other_bytes_are_of_another_generation(self, store: ObjectStore) -> None:
+        first = store.put(KEY, b"one", expected=None)
+        store.delete(KEY, expected=first)
+        with pytest.raises(LostRace):
+            store.put(KEY, b"two", expected=first)
+        second = store.put(KEY, b"two", expected=None)
+        assert second != first
+        with pytest.raises(LostRace):
+            store.delete(KEY, expected=first)
+        assert _content(store) == b"two"
+
+    def test_of_many_who_delete_a_key_at_once_one_succeeds(self, store: ObjectStore) -> None:
+        generation = store.put(KEY, b"one", expected=None)
+        assert _winners(8, lambda who: store.delete(KEY, expected=generation)) == 1
+        assert store.get(KEY) is None
+
+    def test_many_threads_write_keys_of_their_own_at_once(self, store: ObjectStore) -> None:
+        keys = [f"{folder}/2Min/{name}.parquet" for folder in ("QQQ", "SPY", "NVDA") for name in range(8)]
+        assert _winners(len(keys), lambda who: store.put(keys[who], keys[who].encode(), expected=None)) == len(keys)
+        assert list(store.keys("")) == sorted(keys)
+        assert all(_content(store, key) == key.encode() for key in keys)
+
     def test_keys_are_those_that_begin_with_the_prefix_in_order(self, store: ObjectStore) -> None:
         for key in ("runs/b.json", "runs/a.json", "running.txt", "trades.csv", "runs/old/a.json"):
             store.put(key, b"{}", expected=None)
@@ -82,6 +130,8 @@ class ObjectStoreContract:
                 use(key)
         with pytest.raises(ValueError, match="is no key"):
             store.put(key, b"", expected=None)
+        with pytest.raises(ValueError, match="is no key"):
+            store.delete(key, expected="1")
 
     def test_an_address_holds_the_place_and_the_key(self, store: ObjectStore) -> None:
         assert store.address(KEY).startswith(store.place)
@@ -129,6 +179,22 @@ class ObjectStoreContract:
             finally:
                 done.set()
         assert all(reader.result() <= set(versions) for reader in readers)
+
+
+def _winners(count: int, act: Callable[[int], object]) -> int:
+    """How many of so many threads, all at once, lose no race."""
+    barrier = threading.Barrier(count)
+
+    def run(who: int) -> bool:
+        barrier.wait()
+        try:
+            act(who)
+        except LostRace:
+            return False
+        return True
+
+    with ThreadPoolExecutor(count) as pool:
+        return sum(pool.map(run, range(count)))
 
 
 def _content(store: ObjectStore, key: str = KEY) -> bytes:

@@ -10,6 +10,7 @@ from tests.contracts.trade_writer import OpenJournal, TradeWriterContract
 from tests.support.memory_store import MemoryStore
 from trading_playbook.journals.manifests import ManifestLog
 from trading_playbook.journals.table import TableJournal
+from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import ObjectStore
 from trading_playbook.stores.local import LocalStore
 from trading_playbook.system import SystemClock
@@ -18,7 +19,7 @@ from trading_playbook.system import SystemClock
 @pytest.fixture(params=["local", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return (
-        LocalStore(tmp_path / "output", SystemClock(), patience_seconds=10)
+        LocalStore(tmp_path / "output", SystemClock(), RetryBudget(SystemClock(), 10))
         if request.param == "local"
         else MemoryStore()
     )

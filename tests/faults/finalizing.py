@@ -20,6 +20,7 @@ from tests.support.rows import days_of_rows
 from trading_playbook.core.errors import RetryLater
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.journals.table import TableJournal
+from trading_playbook.network.budget import RetryBudget
 from trading_playbook.stores.local import LocalStore
 from trading_playbook.system import SystemClock
 
@@ -36,7 +37,7 @@ class Barrier(Protocol):
 
 
 def open_journal(path: Path) -> TableJournal:
-    return TableJournal(LocalStore(path.parent, SystemClock(), patience_seconds=30), path.name)
+    return TableJournal(LocalStore(path.parent, SystemClock(), RetryBudget(SystemClock(), 30)), path.name)
 
 
 def old_rows() -> list[JournalRow]:

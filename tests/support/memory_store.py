@@ -30,6 +30,10 @@ class MemoryStore(memory.MemoryStore):
             self.rivals.popleft()()
         return super().put(key, content, expected=expected)
 
+    def delete(self, key: str, *, expected: str) -> None:
+        self.calls.append(("delete", key))
+        super().delete(key, expected=expected)
+
     def overwrite(self, key: str, content: bytes) -> None:
         """What somebody does who asks for no generation: an editor, a spreadsheet."""
         found = super().get(key)

@@ -136,7 +136,7 @@ class LocalStore:
             except BlockingIOError:
                 if self._budget.left <= 0:
                     raise RetryLater(
-                        f"another process has been writing in {folder} for {self._clock.monotonic() - began:.1f} "
+                        f"another process has been writing in {folder} for {self._clock.monotonic() - began:.0f} "
                         f"seconds, and this run can wait no longer: wait for it, or end it where it hangs "
                         f"(lsof {folder} names it)",
                         retry_after_seconds=RETRY_AFTER_SECONDS,

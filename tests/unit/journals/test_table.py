@@ -15,6 +15,7 @@ from trading_playbook.core.errors import FixConfig, FixRequest, RetryLater
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.journal_csv import StoredJournal, StoredRow, write_journal
 from trading_playbook.journals.table import TRIES, TableJournal
+from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import RowQuery, WriteResult
 from trading_playbook.stores.local import LocalStore
 
@@ -241,7 +242,7 @@ def test_a_history_that_is_none_keeps_the_journal_as_it_is(store: MemoryStore) -
 
 def test_a_folder_in_the_journals_place_can_be_told_without_writing(tmp_path: Path) -> None:
     (tmp_path / KEY).mkdir()
-    journal = TableJournal(LocalStore(tmp_path, ManualClock(), 1), KEY)
+    journal = TableJournal(LocalStore(tmp_path, ManualClock(), RetryBudget(ManualClock(), 1)), KEY)
     with pytest.raises(FixConfig, match="is no file but a folder"):
         journal.require_writable()
 

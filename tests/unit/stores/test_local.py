@@ -4,8 +4,10 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 
 from tests.support.clocks import ManualClock
 from trading_playbook.core.errors import FixConfig, PlaybookError, RetryLater
+from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import LostRace
 from trading_playbook.stores.local import LocalStore
+from trading_playbook.system import SystemClock
 
 KEY = "trades.csv"
 
@@ -25,8 +29,13 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: ManualClock) -> LocalStore:
-    return LocalStore(tmp_path, clock, patience_seconds=5)
+def budget(clock: ManualClock) -> RetryBudget:
+    return RetryBudget(clock, 5)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: ManualClock, budget: RetryBudget) -> LocalStore:
+    return LocalStore(tmp_path, clock, budget)
 
 
 @contextmanager
@@ -57,9 +66,9 @@ def test_nothing_stays_beside_the_file(tmp_path: Path, store: LocalStore) -> Non
     assert _names(tmp_path) == [KEY]
 
 
-def test_an_address_is_the_path_as_it_was_given(clock: ManualClock) -> None:
-    assert LocalStore(Path("output"), clock, 1).address("runs/a.json") == "output/runs/a.json"
-    assert LocalStore(Path(), clock, 1).address(KEY) == KEY
+def test_an_address_is_the_path_as_it_was_given(clock: ManualClock, budget: RetryBudget) -> None:
+    assert LocalStore(Path("output"), clock, budget).address("runs/a.json") == "output/runs/a.json"
+    assert LocalStore(Path(), clock, budget).address(KEY) == KEY
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -134,7 +143,8 @@ def test_what_killed_writers_left_is_no_key_and_is_removed_by_the_next_put_into_
 
 def test_a_put_waits_for_who_holds_the_folders_lock(tmp_path: Path, store: LocalStore, clock: ManualClock) -> None:
     store.put(KEY, b"one", expected=None)
-    with _locked(tmp_path), pytest.raises(RetryLater, match=r"another process has been writing in .*lsof") as late:
+    told = r"another process has been writing in .* for 5 seconds, .*lsof"
+    with _locked(tmp_path), pytest.raises(RetryLater, match=told) as late:
         store.put("other.csv", b"two", expected=None)
     assert str(tmp_path) in late.value.message
     assert 5 <= clock.monotonic() < 5.1
@@ -153,6 +163,102 @@ def test_a_put_goes_on_when_the_lock_is_given_back(tmp_path: Path, store: LocalS
         clock.sleep = sleep  # type: ignore[method-assign]
         store.put(KEY, b"one", expected=None)
     assert len(clock.slept) == 4
+
+
+def test_waiting_for_a_lock_is_lost_to_the_budget_of_the_run(
+    tmp_path: Path, store: LocalStore, clock: ManualClock, budget: RetryBudget
+) -> None:
+    budget.lose(4)
+    with _locked(tmp_path):
+        with pytest.raises(RetryLater, match=r"for 1 seconds"):
+            store.put(KEY, b"one", expected=None)
+        assert 1 <= clock.monotonic() < 1.1
+        assert budget.left == 0
+        with pytest.raises(RetryLater, match=r"for 0 seconds"):
+            store.put(KEY, b"one", expected=None)
+    store.put(KEY, b"one", expected=None)
+
+
+def test_threads_of_one_process_keep_each_other_out_of_a_folder(tmp_path: Path) -> None:
+    clock = SystemClock()
+    store = LocalStore(tmp_path, clock, RetryBudget(clock, 60))
+
+    def add(who: int) -> None:
+        while True:
+            found = store.get(KEY)
+            with suppress(LostRace):
+                store.put(
+                    KEY,
+                    (found.content if found else b"") + b"%d\n" % who,
+                    expected=found.generation if found else None,
+                )
+                return
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(24)))
+    assert sorted(map(int, (tmp_path / KEY).read_bytes().split())) == list(range(24))
+    assert _names(tmp_path) == [KEY]
+
+
+def test_a_lock_that_one_thread_holds_keeps_another_one_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SystemClock()
+    store = LocalStore(tmp_path, clock, RetryBudget(clock, 60))
+    inside, most = 0, 0
+    replace = os.replace
+
+    def watched(*paths: Any) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        replace(*paths)
+        inside -= 1
+
+    monkeypatch.setattr(os, "replace", watched)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda who: store.put(f"{who}.csv", b"one", expected=None), range(6)))
+    assert most == 1
+
+
+def test_deleting_asks_for_the_folders_lock_and_makes_it_durable(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = store.put(KEY, b"one", expected=None)
+    with _locked(tmp_path), pytest.raises(RetryLater, match="another process"):
+        store.delete(KEY, expected=generation)
+    done: list[str] = []
+    fsync = os.fsync
+
+    def told_fsync(handle: int) -> None:
+        assert not (tmp_path / KEY).exists()
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", told_fsync)
+    store.delete(KEY, expected=generation)
+    assert done == ["folder"]
+    assert _names(tmp_path) == []
+
+
+def test_a_file_that_may_not_be_written_is_not_deleted(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = store.put(KEY, b"one", expected=None)
+    _forbid(monkeypatch, tmp_path / KEY)
+    with pytest.raises(FixConfig, match=r"trades\.csv cannot be deleted: Permission denied"):
+        store.delete(KEY, expected=generation)
+    assert (tmp_path / KEY).read_bytes() == b"one"
+
+
+def test_a_deleted_symbolic_link_stays_and_can_be_written_through_again(tmp_path: Path, store: LocalStore) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / KEY).symlink_to("elsewhere/real.csv")
+    store.delete(KEY, expected=store.put(KEY, b"one", expected=None))
+    assert store.keys("") == []
+    store.put(KEY, b"two", expected=None)
+    assert (tmp_path / "elsewhere" / "real.csv").read_bytes() == b"two"
 
 
 def test_reading_asks_for_no_lock(tmp_path: Path, store: LocalStore) -> None:
@@ -265,9 +371,11 @@ def test_a_pipe_in_the_place_of_the_file_is_refused_and_holds_nobody_up(tmp_path
             use()
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused_and_left_alone(tmp_path: Path, clock: ManualClock) -> None:
+def test_a_file_in_the_place_of_a_folder_is_refused_and_left_alone(
+    tmp_path: Path, clock: ManualClock, budget: RetryBudget
+) -> None:
     (tmp_path / "output").write_bytes(b"mine")
-    store = LocalStore(tmp_path / "output", clock, 1)
+    store = LocalStore(tmp_path / "output", clock, budget)
     for use in _uses(store):
         with pytest.raises(FixConfig, match="output"):
             use()
@@ -282,18 +390,18 @@ def test_a_name_that_is_too_long_is_refused(store: LocalStore) -> None:
             use()
 
 
-def test_a_folder_that_cannot_be_made_is_refused(clock: ManualClock) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(clock: ManualClock, budget: RetryBudget) -> None:
     if not Path("/proc/self").is_dir():
         pytest.skip("there is no /proc, where nobody can make a folder")
-    store = LocalStore(Path("/proc/playbook/output"), clock, 1)
+    store = LocalStore(Path("/proc/playbook/output"), clock, budget)
     with pytest.raises(FixConfig, match=r"the folder /proc/playbook cannot be made: .*; name another place"):
         store.put(KEY, b"one", expected=None)
 
 
 def test_a_folder_that_is_not_there_yet_is_asked_for_by_the_one_above_it(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: ManualClock, budget: RetryBudget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = LocalStore(tmp_path / "not" / "there", clock, 1)
+    store = LocalStore(tmp_path / "not" / "there", clock, budget)
     store.require_writable("runs/a.json")
     assert _names(tmp_path) == []
     _forbid(monkeypatch, tmp_path)
@@ -303,7 +411,7 @@ def test_a_folder_that_is_not_there_yet_is_asked_for_by_the_one_above_it(
 
 
 def test_a_folder_that_another_process_is_quicker_to_make_is_used(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: ManualClock, budget: RetryBudget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mkdir = Path.mkdir
 
@@ -312,7 +420,7 @@ def test_a_folder_that_another_process_is_quicker_to_make_is_used(
         mkdir(path, *args, **options)
 
     monkeypatch.setattr(Path, "mkdir", beaten)
-    LocalStore(tmp_path / "output", clock, 1).put(KEY, b"one", expected=None)
+    LocalStore(tmp_path / "output", clock, budget).put(KEY, b"one", expected=None)
 
 
 def test_a_file_that_vanishes_while_it_is_read_is_absent(
