@@ -129,11 +129,13 @@ class TradeWriter(Protocol):
 
     def write_trade(self, row: JournalRow) -> None: ...
 
-    def finalize(self, *, revise: bool = False) -> WriteResult:
+    def finalize(self, *, revise: bool = False) -> Sequence[WriteResult | PlaybookError]:
         """Add what is absent, leave what is equal, keep what differs and report it; with revise, replace that.
 
         A replaced row goes to the history and its successor has revision + 1. After it returns all is durable.
-        Raises FixRequest where simulated and real rows would come to lie in one journal, or the place holds no journal.
+        Gives what became of the rows in each file or collection of the place, an error for one that could not be
+        written, which harms no other. Raises FixRequest where simulated and real rows would come to lie in one journal,
+        or the place holds no journal.
         """
 
 
@@ -170,8 +172,8 @@ class JournalReader(Protocol):
     def history(self, key: RowKey) -> list[JournalRow]:
         """The rows that a key's row has replaced, oldest revision first."""
 
-    def feeds(self) -> frozenset[str]:
-        """data_feed of all rows that the journal holds."""
+    def feeds(self, query: RowQuery) -> frozenset[str]:
+        """data_feed of all rows that lie in one file, or one collection, with those that the query takes."""
 
     def require_writable(self) -> None:
         """Raise FixConfig or FixRequest where it can be told, without writing, that finalize would be refused."""
@@ -198,3 +200,15 @@ class RunLog(Protocol):
 
     def list(self, *, since: datetime | None = None, limit: int | None = None) -> Sequence[Manifest]:
         """The manifests of runs that began at or after `since`, newest first, at most `limit` of them."""
+
+
+class Journal(TradeWriter, JournalReader, Protocol):
+    """One journal, to write and to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """A journal and the records of the runs that wrote it."""
+
+    journal: Journal
+    runs: RunLog

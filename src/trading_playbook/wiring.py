@@ -16,7 +16,7 @@ from trading_playbook.core.parsing import is_address
 from trading_playbook.core.rows import Play
 from trading_playbook.core.strategies import build_strategy
 from trading_playbook.network.budget import RetryBudget
-from trading_playbook.ports import BarFeed, Clock, ObjectStore
+from trading_playbook.ports import BarFeed, Clock, JournalPlace, ObjectStore
 from trading_playbook.runs import Tools
 from trading_playbook.system import RehearsalClock, SystemClock
 from trading_playbook.version import VERSION
@@ -198,14 +198,11 @@ def build_tools(
     from trading_playbook.journals.table import TableJournal
 
     calendar = Calendar(settings.calendar_overrides)
-    table = TableJournal(journal.store, journal.key)
     return Tools(
         clock=clock,
         calendar=calendar,
         feed=build_feed(settings, calendar, clock, budget, name=feed, data_dir=data_dir, refresh=refresh),
-        writer=table,
-        reader=table,
-        run_log=ManifestLog(journal.store),
+        places=(JournalPlace(TableJournal(journal.store, journal.key), ManifestLog(journal.store)),),
         settle_after=timedelta(minutes=settings.settle_minutes),
         catch_up_sessions=settings.catch_up_sessions,
         code_version=VERSION,

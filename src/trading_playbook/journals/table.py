@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from trading_playbook.core.errors import RetryLater
+from trading_playbook.core.errors import PlaybookError, RetryLater
 from trading_playbook.core.journal import JournalRow, RowKey
 from trading_playbook.core.journal_csv import StoredJournal, read_history, read_journal, write_journal
 from trading_playbook.core.merge import merge, require_one_origin
@@ -38,14 +39,14 @@ class TableJournal:
         if self._pending.setdefault(row.key, row) != row:
             raise ValueError(f"two rows of one key that are not the same: {row.key}")
 
-    def finalize(self, *, revise: bool = False) -> WriteResult:
+    def finalize(self, *, revise: bool = False) -> Sequence[WriteResult | PlaybookError]:
         for _ in range(TRIES):
             try:
                 result = self._write(revise)
             except LostRace:
                 continue
             self._pending.clear()
-            return result
+            return (result,)
         raise RetryLater(f"{self.place}: others were quicker to write {TRIES} times; call again", retry_after_seconds=1)
 
     def rows(self, query: RowQuery) -> list[JournalRow]:
@@ -57,7 +58,7 @@ class TableJournal:
         now = next((stored.row.revision for stored in self._read()[1].rows if stored.row.key == key), None)
         return [row for row in replaced if now is None or row.revision < now]
 
-    def feeds(self) -> frozenset[str]:
+    def feeds(self, query: RowQuery) -> frozenset[str]:
         return frozenset(stored.row.data_feed for stored in self._read()[1].rows)
 
     def require_writable(self) -> None:

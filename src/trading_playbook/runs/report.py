@@ -21,7 +21,8 @@ class RunReport:
     """The outcome of one run.
 
     rows: those that were judged, in the order of the journal. errors: all that went wrong; the gravest decides the
-    outcome. written: what became of the rows at each place. manifest: the address of the run's record, if one was kept.
+    outcome. written: what became of the rows at each place. copied: rows that journals gave each other. manifests: the
+    addresses of the run's records.
     not_listed: sessions before the symbols' first daily bars. seconds: by stage.
     """
 
@@ -41,7 +42,8 @@ class RunReport:
     code_version: str
     calendar_version: str
     data_feed: str
-    manifest: str | None = None
+    copied: int = 0
+    manifests: tuple[str, ...] = ()
 
     @property
     def error(self) -> Exception | None:
@@ -76,6 +78,7 @@ class RunReport:
             "data_hashes": self._data_hashes(),
             "counts": {
                 "judged": len(self.rows),
+                "copied": self.copied,
                 "trades": self.statistics.trades,
                 "added": sum(result.added for result in self.written),
                 "unchanged": sum(result.unchanged for result in self.written),
