@@ -29,7 +29,7 @@ class JournalReaderContract:
         reader.require_writable()
         assert reader.rows(EVERYTHING) == []
         assert reader.history(trade().key) == []
-        assert reader.feeds() == frozenset()
+        assert reader.feeds(EVERYTHING) == frozenset()
 
     @pytest.mark.parametrize(
         ("query", "taken"),
@@ -62,7 +62,7 @@ class JournalReaderContract:
 
     def test_feeds_are_those_of_all_rows(self, open_journal: OpenJournal) -> None:
         _fill(open_journal)
-        assert open_journal().feeds() == {"files", "alpaca-sip"}
+        assert open_journal().feeds(EVERYTHING) == {"files", "alpaca-sip"}
 
     def test_a_row_that_was_never_replaced_has_no_history(self, open_journal: OpenJournal) -> None:
         _fill(open_journal)

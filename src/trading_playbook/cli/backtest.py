@@ -165,7 +165,8 @@ def _run(chosen: argparse.Namespace) -> RunReport:
         progress=progress_line(clock),
     )
     report = run(request, tools)
-    log_facts("run", id=report.run_id, outcome=report.outcome, judged=len(report.rows), manifest=",".join(report.manifests))
+    manifests = ",".join(report.manifests)
+    log_facts("run", id=report.run_id, outcome=report.outcome, judged=len(report.rows), manifests=manifests)
     for error in report.errors:
         if exit_code(error) == BUG:
             log_bug(error)

@@ -55,6 +55,7 @@ def as_json(report: RunReport, warnings: Sequence[str]) -> dict[str, object]:
     return {
         **facts,
         "warnings": [*warnings, *report.warnings],
+        "manifest": next(iter(report.manifests), None),
         "manifests": list(report.manifests),
         "rows": [_json_row(row) for row in report.rows],
     }

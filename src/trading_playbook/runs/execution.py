@@ -21,6 +21,7 @@ from trading_playbook.ports import Manifest, RowQuery, WriteResult
 from trading_playbook.runs.closures import Closures
 from trading_playbook.runs.fetching import Sessions, fetch
 from trading_playbook.runs.harvest import Harvest
+from trading_playbook.runs.places import Places, days_of
 from trading_playbook.runs.plan import Plan, plan_run
 from trading_playbook.runs.report import RunReport
 from trading_playbook.runs.request import RunRequest, Tools
@@ -52,7 +53,7 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
             plan = plan_run(
                 request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, days_of(places.stored)
             )
-        copied = places.copied(lambda key: plan.window[0] <= key.trade_date <= plan.window[1])
+        copied = places.copied(*plan.window)
         if not request.revise:
             plan = plan.without(copied)
         harvest = Harvest(stored={(key.symbol, key.trade_date): row for key, row in places.stored.items()})

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from datetime import date
-from typing import TypeVar
 
 from trading_playbook.core.errors import PlaybookError, ReviewConflict, gravest
 from trading_playbook.core.journal import JournalRow, RowKey, compared_values, differing_columns
-from trading_playbook.core.merge import WriteResult, merge, require_one_origin
+from trading_playbook.core.merge import TOLD_COLUMNS, WriteResult, merge, require_one_origin
 from trading_playbook.ports import JournalPlace, Manifest, RowQuery
-
-Found = TypeVar("Found")
 
 
 class Places:
@@ -53,14 +50,15 @@ class Places:
                     self.contradictory.add(key)
         self.errors += [self._contradiction(key) for key in sorted(self.contradictory)]
 
-    def copied(self, wanted: Callable[[RowKey], bool]) -> dict[RowKey, JournalRow]:
-        """The rows, of those wanted, that some journals hold and others lack: they are copied, not judged again."""
-        lacking = {
+    def copied(self, first: date, last: date) -> dict[RowKey, JournalRow]:
+        """The rows from first to last that some journals hold and others lack: they are copied, not judged again."""
+        return {
             key: row
             for key, row in self.stored.items()
-            if wanted(key) and any(key not in rows for rows in self._rows.values())
+            if first <= key.trade_date <= last
+            and key not in self.contradictory
+            and any(key not in rows for rows in self._rows.values())
         }
-        return {key: row for key, row in lacking.items() if key not in self.contradictory}
 
     def copy(self, rows: Mapping[RowKey, JournalRow]) -> list[WriteResult]:
         """Give each journal those of these rows that it lacks, with their revisions."""
@@ -138,12 +136,10 @@ class Places:
         )
         columns = differing_columns(one, other)
         names = [self._places[number].journal.place for number in (first, second)]
-        told = ", ".join(
-            f"{name} {old or 'empty'} and {new or 'empty'}" for name, (old, new) in list(columns.items())[:3]
-        )
+        told = [f"{name} {here or 'empty'} and {there or 'empty'}" for name, (here, there) in columns.items()]
         return ReviewConflict(
-            f"{names[0]} and {names[1]} hold different rows of {key}: {told}. Look at both; --revise judges the session "
-            "again and writes the same row to all",
+            f"{names[0]} and {names[1]} hold different rows of {key}: {', '.join(told[:TOLD_COLUMNS])}. Look at both; "
+            "--revise judges the session again and writes the same row to all",
             symbol=key.symbol,
             session=key.trade_date,
             columns=columns,

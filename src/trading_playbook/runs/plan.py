@@ -19,7 +19,8 @@ CALENDAR_WARNING_DAYS = 180
 class Plan:
     """The sessions to judge by symbol, oldest first.
 
-    window: the first and the last date in question. closed_days: days of the range that were no session. too_early: the session that has not settled yet, as an error.
+    window: the first and the last date in question. closed_days: days of the range that were no session. too_early: the
+    session that has not settled yet, as an error.
     market_closed: whether a nightly run found today closed. warnings: older gaps, the calendar's coming end.
     """
 

@@ -62,8 +62,9 @@ class RunRequest:
 class Tools:
     """What a run works with; wiring hands it over.
 
-    places: the journals, all of which are to hold the same rows. settle_after: how long after a close its bars have settled. catch_up_sessions: how far back the nightly run looks
-    for missing rows. progress: told (sessions done, sessions in all) now and then.
+    places: the journals, all of which are to hold the same rows. settle_after: how long after a close its bars have
+    settled. catch_up_sessions: how far back the nightly run looks for missing rows. progress: told (sessions done,
+    sessions in all) now and then.
     """
 
     clock: Clock
