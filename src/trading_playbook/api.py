@@ -17,10 +17,10 @@ from trading_playbook.runs import RunReport, RunRequest, run
 from trading_playbook.wiring import (
     build_budget,
     build_clock,
+    build_places,
     build_play,
     build_tools,
     journal_in_memory,
-    journal_on_disk,
 )
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def backtest(
         settings,
         clock=clock,
         budget=budget,
-        journal=journal_on_disk(settings, clock, budget, str(output)) if output else journal_in_memory(),
+        places=build_places(settings, clock, budget, str(output)) if output else journal_in_memory(),
         feed=feed,
         data_dir=Path(data_dir) if data_dir else None,
         refresh=force_refresh,

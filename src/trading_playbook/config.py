@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 ENV_FILE = Path(".env")
-WRITERS = ("csv",)
+WRITERS = ("csv", "gcs", "mongodb")
+
+_BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+_IN_A_BUCKET = re.compile(rf"gs://{_BUCKET}(/[^/\0]+)*/?")
 
 _NEEDED = frozenset({"writer_type", "symbols"})
 """Settings that may not be blank: a blank one is more likely a slip than the wish for the default."""
@@ -54,17 +57,17 @@ def _parse_symbols(text: str) -> tuple[str, ...]:
     return symbols
 
 
-def _parse_place(text: str) -> str:
+def _parse_folder(text: str) -> str:
     """A path on this disk; kept as text, for a slash at its end means a folder."""
     if is_address(text):
-        raise ValueError("expected a path: the csv writer writes to a disk")
+        raise ValueError("expected a path: this is a folder on a disk")
     return text
 
 
-def _require_store(text: str) -> str:
-    """A folder or a bucket, where files can be kept."""
-    if is_address(text) and not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^/\0]+)*/?", text):
-        raise ValueError("expected a folder, or gs://BUCKET/FOLDER")
+def _parse_place(text: str) -> str:
+    """A path on this disk, or a place in a bucket."""
+    if is_address(text) and not _IN_A_BUCKET.fullmatch(text):
+        raise ValueError("expected a path, or gs://BUCKET/FOLDER")
     return text
 
 
@@ -98,8 +101,12 @@ class Settings(BaseSettings):
     alpaca_trading_url: Address | None = None
     data_feed: Annotated[Literal["alpaca", "files", "simulated"], _reading(str.lower)] = "alpaca"
     data_dir: Path | None = None
-    data_cache_dir: Annotated[str, _reading(_require_store)] = "./data/cache"
-    output_dir: Annotated[str, _reading(_parse_place)] = "./output"
+    data_cache_dir: Annotated[str, _reading(_parse_place)] = "./data/cache"
+    gcs_bucket: Annotated[str, Field(pattern=rf"^{_BUCKET}$")] | None = None
+    mongodb_connection: Secret | None = None
+    mongodb_database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = "trading_playbook"
+    mongodb_collection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,120}$")] = "trades"
+    output_dir: Annotated[str, _reading(_parse_folder)] = "./output"
     output_location: Annotated[str, _reading(_parse_place)] | None = None
     writer_type: Annotated[tuple[str, ...], NoDecode, _reading(_parse_writers)] = ("csv",)
     symbols: Annotated[tuple[str, ...], NoDecode, _reading(_parse_symbols)] = ("QQQ",)

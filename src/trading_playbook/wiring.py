@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 JOURNAL = "trades.csv"
+
+TABLE_WRITERS = ("csv", "gcs")
+GCS_FOLDER = "output/trades"
+"""Of the bucket, for journals."""
 
 CACHE_SHARE = 0.5
 """Of the retry budget, for the cache."""
@@ -127,29 +130,59 @@ def _store(place: str, clock: Clock, budget: RetryBudget) -> tuple[ObjectStore, 
     return GCSStore(bucket, prefix.strip("/"), clock, budget, threads=GCS_THREADS), GCS_THREADS
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a CSV journal lies: under a key of a store, which keeps the records of its runs too."""
-
-    store: ObjectStore
-    key: str = JOURNAL
-
-
 def build_budget(settings: Settings, clock: Clock) -> RetryBudget:
     """What one run may lose to calls that hang, fail or wait, over all that it calls."""
     return RetryBudget(clock, settings.retry_budget_seconds)
 
 
-def journal_on_disk(settings: Settings, clock: Clock, budget: RetryBudget, output: str | None = None) -> Place:
-    """The journal at a path that was given, at OUTPUT_LOCATION, or at OUTPUT_DIR/trades.csv.
+def build_places(
+    settings: Settings, clock: Clock, budget: RetryBudget, output: str | None = None
+) -> tuple[JournalPlace, ...]:
+    """The journals of WRITER_TYPE, a table's at the place that was given, at OUTPUT_LOCATION, or at its usual one.
 
-    A folder, and a path that ends like one, mean trades.csv in it. FixRequest where a journal cannot lie there.
+    Raises FixRequest or FixConfig where a journal cannot lie there.
     """
+    given = output or settings.output_location
+    tables = [writer for writer in settings.writer_type if writer in TABLE_WRITERS]
+    if given and len(tables) != 1:
+        named = "the output that was given" if output else "OUTPUT_LOCATION"
+        raise FixRequest(
+            f"{named} is the place of one table, and WRITER_TYPE={','.join(settings.writer_type)} has "
+            f"{'none' if not tables else 'several'}: leave it out, or choose one of {' and '.join(TABLE_WRITERS)}"
+        )
+    places: list[JournalPlace] = []
+    for writer in settings.writer_type:
+        if writer == "csv":
+            places.append(_journal_on_disk(given or f"{settings.output_dir}/", clock, budget))
+        elif writer == "gcs":
+            places.append(_journal_in_bucket(given or _usual_place(settings), clock, budget))
+        else:
+            places.append(_journal_in_mongodb(settings, clock, budget))
+    return tuple(places)
+
+
+def open_place(address: str, settings: Settings, clock: Clock, budget: RetryBudget) -> JournalPlace:
+    """The journal at an address that a person names: a path, gs://..., mongodb://..."""
+    if address.startswith(("mongodb:", "mongodb+srv:")):
+        return _journal_in_mongodb(settings, clock, budget, address)
+    if address.startswith("gs://"):
+        return _journal_in_bucket(address, clock, budget)
+    return _journal_on_disk(address, clock, budget)
+
+
+def journal_in_memory() -> tuple[JournalPlace, ...]:
+    """A journal that is gone with the process: for a run whose rows are wanted as a value."""
+    from trading_playbook.stores.memory import MemoryStore
+
+    return (_table(MemoryStore(), JOURNAL),)
+
+
+def _journal_on_disk(given: str, clock: Clock, budget: RetryBudget) -> JournalPlace:
+    """The journal at a path. A folder, and a path that ends like one, mean trades.csv in it."""
     from trading_playbook.journals.manifests import FOLDER
     from trading_playbook.journals.table import HISTORY_ENDING
     from trading_playbook.stores.local import LocalStore
 
-    given = output or settings.output_location or f"{settings.output_dir}/"
     if is_address(given) or "\0" in given:
         raise FixRequest(f"{given!r} is no path, and the csv writer writes to a disk")
     path = _path(given)
@@ -157,7 +190,42 @@ def journal_on_disk(settings: Settings, clock: Clock, budget: RetryBudget, outpu
         path = path / JOURNAL
     if path.name == FOLDER or path.name.endswith(HISTORY_ENDING):
         raise FixRequest(f"{path}: the name {path.name} is kept for what lies beside a journal; give another one")
-    return Place(LocalStore(path.parent, clock, budget), path.name)
+    return _table(LocalStore(path.parent, clock, budget), path.name)
+
+
+def _usual_place(settings: Settings) -> str:
+    if settings.gcs_bucket is None:
+        raise FixConfig("the gcs writer needs a bucket: set GCS_BUCKET, or OUTPUT_LOCATION=gs://BUCKET/FOLDER/")
+    return f"gs://{settings.gcs_bucket}/{GCS_FOLDER}/"
+
+
+def _journal_in_bucket(given: str, clock: Clock, budget: RetryBudget) -> JournalPlace:
+    """The journal in one object, where the address ends with .csv, else in a folder with one for each symbol."""
+    from trading_playbook.journals.manifests import ManifestLog
+    from trading_playbook.journals.partitioned import PartitionedJournal
+
+    if not given.startswith("gs://"):
+        raise FixRequest(
+            f"{given!r} is no place in a bucket, and the gcs writer writes to one: give gs://BUCKET/FOLDER/"
+        )
+    folder, _, name = given.rpartition("/")
+    if name.endswith(".csv") and folder != "gs:/":
+        return _table(_store(folder, clock, budget)[0], name)
+    store, threads = _store(given, clock, budget)
+    return JournalPlace(PartitionedJournal(store, threads), ManifestLog(store))
+
+
+def _journal_in_mongodb(
+    settings: Settings, clock: Clock, budget: RetryBudget, address: str | None = None
+) -> JournalPlace:
+    raise FixConfig("mongodb is not wired yet")
+
+
+def _table(store: ObjectStore, key: str) -> JournalPlace:
+    from trading_playbook.journals.manifests import ManifestLog
+    from trading_playbook.journals.table import TableJournal
+
+    return JournalPlace(TableJournal(store, key), ManifestLog(store))
 
 
 def _path(text: str | Path) -> Path:
@@ -175,34 +243,24 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def journal_in_memory() -> Place:
-    """A journal that is gone with the process: for a run whose rows are wanted as a value."""
-    from trading_playbook.stores.memory import MemoryStore
-
-    return Place(MemoryStore())
-
-
 def build_tools(
     settings: Settings,
     *,
     clock: Clock,
     budget: RetryBudget,
-    journal: Place,
+    places: tuple[JournalPlace, ...],
     feed: str | None = None,
     data_dir: Path | None = None,
     refresh: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tools:
     """Everything a run works with, for these settings and what the request puts in their place."""
-    from trading_playbook.journals.manifests import ManifestLog
-    from trading_playbook.journals.table import TableJournal
-
     calendar = Calendar(settings.calendar_overrides)
     return Tools(
         clock=clock,
         calendar=calendar,
         feed=build_feed(settings, calendar, clock, budget, name=feed, data_dir=data_dir, refresh=refresh),
-        places=(JournalPlace(TableJournal(journal.store, journal.key), ManifestLog(journal.store)),),
+        places=places,
         settle_after=timedelta(minutes=settings.settle_minutes),
         catch_up_sessions=settings.catch_up_sessions,
         code_version=VERSION,

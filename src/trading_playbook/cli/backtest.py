@@ -147,7 +147,7 @@ def _run(chosen: argparse.Namespace) -> RunReport:
     from trading_playbook.config import load_settings
     from trading_playbook.observability import log_bug, log_facts, set_up_logging
     from trading_playbook.runs import run
-    from trading_playbook.wiring import build_budget, build_clock, build_tools, journal_on_disk
+    from trading_playbook.wiring import build_budget, build_clock, build_places, build_tools
 
     settings = load_settings()
     set_up_logging(chosen.log_level or settings.log_level)
@@ -158,7 +158,7 @@ def _run(chosen: argparse.Namespace) -> RunReport:
         settings,
         clock=clock,
         budget=budget,
-        journal=journal_on_disk(settings, clock, budget, chosen.output),
+        places=build_places(settings, clock, budget, chosen.output),
         feed=chosen.feed,
         data_dir=Path(chosen.data_dir) if chosen.data_dir else None,
         refresh=chosen.force_refresh,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from trading_playbook.core.errors import PlaybookError, RetryLater
@@ -19,6 +20,15 @@ TRIES = 50
 """A race is lost only to a writer who has won it, so that this many are lost only in a crowd."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read of a journal, or written to it: its generation and SHA-256, None where there was no object."""
+
+    generation: str | None
+    sha256: str | None
+    journal: StoredJournal
+
+
 class TableJournal:
     """TradeWriter and JournalReader of the journal under one key of a store."""
 
@@ -28,7 +38,7 @@ class TableJournal:
         self._key = key
         self._history_key = str(path.with_name(path.name.removesuffix(".csv") + HISTORY_ENDING))
         self._pending: dict[RowKey, JournalRow] = {}
-        self._last_read: tuple[str, StoredJournal] | None = None
+        self._known: _Known | None = None
 
     @property
     def place(self) -> str:
@@ -50,16 +60,16 @@ class TableJournal:
         raise RetryLater(f"{self.place}: others were quicker to write {TRIES} times; call again", retry_after_seconds=1)
 
     def rows(self, query: RowQuery) -> list[JournalRow]:
-        return [stored.row for stored in self._read()[1].rows if query.takes(stored.row)]
+        return [stored.row for stored in self._read().journal.rows if query.takes(stored.row)]
 
     def history(self, key: RowKey) -> list[JournalRow]:
         replaced = [stored.row for stored in self._read_history()[1].rows if stored.row.key == key]
         # A run that was killed before it replaced a row has left that in the history already.
-        now = next((stored.row.revision for stored in self._read()[1].rows if stored.row.key == key), None)
+        now = next((stored.row.revision for stored in self._read().journal.rows if stored.row.key == key), None)
         return [row for row in replaced if now is None or row.revision < now]
 
     def feeds(self, query: RowQuery) -> frozenset[str]:
-        return frozenset(stored.row.data_feed for stored in self._read()[1].rows)
+        return frozenset(stored.row.data_feed for stored in self._read().journal.rows)
 
     def require_writable(self) -> None:
         self._store.require_writable(self._key)
@@ -70,20 +80,28 @@ class TableJournal:
         """One try to write what was collected. Raises LostRace where another writer came in between."""
         if not self._pending:
             return WriteResult(place=self.place)
-        found, journal = self._read()
-        feeds = {stored.row.data_feed for stored in journal.rows} | {row.data_feed for row in self._pending.values()}
+        # What was read last will do: where it is no longer what lies there, the write is refused.
+        known = self._known or self._read()
+        self._known = None
+        feeds = {stored.row.data_feed for stored in known.journal.rows} | {
+            row.data_feed for row in self._pending.values()
+        }
         require_one_origin(feeds, self.place)
-        merged = merge((stored.row for stored in journal.rows), self._pending.values(), revise=revise)
+        merged = merge((stored.row for stored in known.journal.rows), self._pending.values(), revise=revise)
         if not merged.changed:
+            # Nothing is written, so nothing would show that this is still what lies there.
+            self._known = known
+            if self._read().generation != known.generation:
+                raise LostRace(self._key)
             return merged.result(self.place)
         if merged.replaced:
             # First, so that a process killed between the two writes has lost nothing.
-            self._keep_in_history(journal.with_rows(merged.replaced))
-        written = journal.with_rows(merged.rows)
+            self._keep_in_history(known.journal.with_rows(merged.replaced))
+        written = known.journal.with_rows(merged.rows)
         content = write_journal(written)
-        generation = self._store.put(self._key, content, expected=found.generation if found else None)
-        self._last_read = generation, written
-        return merged.result(self.place, before=_sha256(found.content) if found else None, after=_sha256(content))
+        generation = self._store.put(self._key, content, expected=known.generation)
+        self._known = _Known(generation, _sha256(content), written)
+        return merged.result(self.place, before=known.sha256, after=self._known.sha256)
 
     def _keep_in_history(self, replaced: StoredJournal) -> None:
         """Add rows that are about to be replaced to the history, equal ones of a revision once."""
@@ -92,14 +110,14 @@ class TableJournal:
         if found is None or found.content != content:
             self._store.put(self._history_key, content, expected=found.generation if found else None)
 
-    def _read(self) -> tuple[Stored | None, StoredJournal]:
-        """The journal's object, None where there is none yet, and what it holds."""
+    def _read(self) -> _Known:
+        """What lies under the key now."""
         found = self._store.get(self._key)
         if found is None:
-            return None, StoredJournal()
-        if self._last_read is None or self._last_read[0] != found.generation:
-            self._last_read = found.generation, read_journal(found.content, self.place)
-        return found, self._last_read[1]
+            self._known = _Known(None, None, StoredJournal())
+        elif self._known is None or self._known.generation != found.generation:
+            self._known = _Known(found.generation, _sha256(found.content), read_journal(found.content, self.place))
+        return self._known
 
     def _read_history(self) -> tuple[Stored | None, StoredJournal]:
         """The object beside it that holds the replaced rows, None where there is none yet, and what it holds."""
