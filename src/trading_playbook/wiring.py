@@ -7,21 +7,24 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_playbook.config import Settings
+from trading_playbook.config import Settings, for_cloud, load_settings, on_cloud_run, require_lasting
 from trading_playbook.core.calendar import Calendar
 from trading_playbook.core.costs import parse_cost
-from trading_playbook.core.errors import FixConfig, FixRequest
+from trading_playbook.core.errors import FixConfig, FixRequest, RetryLater
 from trading_playbook.core.parsing import is_address
 from trading_playbook.core.rows import Play
+from trading_playbook.core.secret_reference import SecretReference, is_reference
 from trading_playbook.core.strategies import build_strategy
 from trading_playbook.network.budget import RetryBudget
-from trading_playbook.ports import BarFeed, Clock, JournalPlace, ObjectStore
+from trading_playbook.observability import hide, without_secrets
+from trading_playbook.ports import BarFeed, Clock, JournalPlace, LostRace, ObjectStore, Secrets
 from trading_playbook.runs import Tools
 from trading_playbook.system import RehearsalClock, SystemClock
 from trading_playbook.version import VERSION
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
+    from trading_playbook.feeds.alpaca import GetKeys
+    from trading_playbook.runs.standing import Expected
 
 JOURNAL = "trades.csv"
 
@@ -35,8 +38,43 @@ CACHE_SHARE = 0.5
 LOCAL_THREADS = 4
 GCS_THREADS = 16
 
+LOADING_SECONDS = 60.0
+"""What may be lost to Secret Manager while the settings themselves are read, before a run's budget is known."""
+
 CLOCK_TOLERANCE = timedelta(seconds=5)
 """Two readings of a clock are not of one moment."""
+
+
+def build_settings(*, cloud: bool = False, output: str | None = None) -> Settings:
+    """The settings of this process as a door wants them; on Cloud Run, or where asked for, those of the cloud.
+
+    What is no secret and yet lies in Secret Manager is read. output: the journal's place where one was given by hand.
+    Raises FixConfig where a setting is wrong, or where a journal or a cache would vanish with an instance.
+    """
+    clock = SystemClock()
+    budget = RetryBudget(clock, LOADING_SECONDS)
+
+    def read(setting: str, reference: SecretReference) -> str:
+        from trading_playbook.secret_manager import SecretManager
+
+        return SecretManager({}, clock, budget).read(setting, reference)
+
+    settings = load_settings(read=read)
+    for secret in settings.secrets().values():
+        if not is_reference(secret):
+            hide(secret)
+    if cloud or on_cloud_run():
+        settings = for_cloud(settings, output)
+    if on_cloud_run():
+        require_lasting(settings, output)
+    return settings
+
+
+def build_secrets(settings: Settings, clock: Clock, budget: RetryBudget) -> Secrets:
+    """The secret settings, each read when it is needed; from then on no log line shows it."""
+    from trading_playbook.secret_manager import SecretManager
+
+    return SecretManager(settings.secrets(), clock, budget, handed_out=hide)
 
 
 def build_clock(rehearsed: datetime | None = None) -> Clock:
@@ -92,13 +130,10 @@ def _alpaca(settings: Settings, calendar: Calendar, clock: Clock, budget: RetryB
             f"{clock.now():%Y-%m-%d %H:%M} UTC lies ahead of this machine's clock, and Alpaca has no bars of the "
             "future: rehearse a moment that is over, or with --feed simulated"
         )
-    from trading_playbook.feeds.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaClient, AlpacaFeed, AlpacaKeys
-
-    def secret(value: SecretStr | None) -> str | None:
-        return value.get_secret_value() if value else None
+    from trading_playbook.feeds.alpaca import DATA_URL, LIVE_URL, PAPER_URL, AlpacaClient, AlpacaFeed
 
     client = AlpacaClient(
-        AlpacaKeys(secret(settings.alpaca_api_key), secret(settings.alpaca_secret_key)),
+        _alpaca_keys(settings, clock, budget),
         clock=clock,
         budget=budget,
         calls_per_minute=settings.alpaca_calls_per_minute,
@@ -106,6 +141,25 @@ def _alpaca(settings: Settings, calendar: Calendar, clock: Clock, budget: RetryB
         trading_url=settings.alpaca_trading_url or (PAPER_URL if settings.alpaca_paper else LIVE_URL),
     )
     return AlpacaFeed(client, settings.alpaca_feed, calendar)
+
+
+def _alpaca_keys(settings: Settings, clock: Clock, budget: RetryBudget) -> GetKeys:
+    """Reads the key pair when it is asked for; anew where the pair that it is given was refused."""
+    from trading_playbook.feeds.alpaca import AlpacaKeys
+
+    names = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY")
+    given = settings.secrets()
+    secrets = build_secrets(settings, clock, budget)
+
+    def keys(refused: AlpacaKeys | None) -> AlpacaKeys:
+        if not all(name in given for name in names):  # the client tells so, and the other one is not needed
+            return AlpacaKeys(*map(given.get, names))
+        if refused is None:
+            return AlpacaKeys(*map(secrets.get, names))
+        old = (refused.key or "", refused.secret or "")
+        return AlpacaKeys(*map(secrets.renewed, names, old))
+
+    return keys
 
 
 def _cached(
@@ -150,6 +204,11 @@ def build_places(
             f"{named} is the place of one table, and WRITER_TYPE={','.join(settings.writer_type)} has "
             f"{'none' if not tables else 'several'}: leave it out, or choose one of {' and '.join(TABLE_WRITERS)}"
         )
+    if given and tables == ["csv"] and is_address(given):
+        raise (FixRequest if output else FixConfig)(
+            f"{'--output' if output else 'OUTPUT_LOCATION'} is {without_secrets(given)!r}, and WRITER_TYPE=csv writes "
+            "to a disk: set WRITER_TYPE=gcs for a place in a bucket, or give a path"
+        )
     places: list[JournalPlace] = []
     for writer in settings.writer_type:
         if writer == "csv":
@@ -168,6 +227,36 @@ def open_place(address: str, settings: Settings, clock: Clock, budget: RetryBudg
     if address.startswith("gs://"):
         return _journal_in_bucket(address, clock, budget)
     return _journal_on_disk(address, clock, budget)
+
+
+def write_file(address: str, content: bytes, clock: Clock, budget: RetryBudget) -> str:
+    """Put a file on this disk whole or not at all, also over one that is there; returns its path."""
+    from trading_playbook.stores.local import LocalStore
+
+    path = _path(address)
+    if is_address(address) or "\0" in address or not path.name or path.name == ".." or address.endswith("/"):
+        raise FixRequest(f"{address!r} names no file on this disk")
+    store = LocalStore(path.parent, clock, budget)
+    found = store.get(path.name)
+    try:
+        store.put(path.name, content, expected=found.generation if found else None)
+    except LostRace:
+        raise RetryLater(f"{path}: another process wrote it meanwhile; call again", retry_after_seconds=1) from None
+    return store.address(path.name)
+
+
+def build_expected(settings: Settings) -> Expected:
+    """What the settings ask of the nights, told without a feed."""
+    from trading_playbook.runs.standing import Expected
+
+    source = settings.data_feed
+    return Expected(
+        symbols=settings.symbols,
+        play=build_play(settings, None, {}, None),
+        data_feed=f"{source}-{settings.alpaca_feed}" if source == "alpaca" else source,
+        settle_after=timedelta(minutes=settings.settle_minutes),
+        catch_up_sessions=settings.catch_up_sessions,
+    )
 
 
 def journal_in_memory() -> tuple[JournalPlace, ...]:

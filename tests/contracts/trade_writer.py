@@ -144,6 +144,25 @@ class TradeWriterContract:
         _write(open_journal(), trade(revision=3))
         assert open_journal().rows(EVERYTHING) == [trade(revision=3)]
 
+    def test_what_a_copied_row_had_replaced_goes_to_the_history(self, open_journal: OpenJournal) -> None:
+        older = [trade(entry_price=605.5), trade(entry_price=606.0, revision=1)]
+        for _ in range(2):
+            writer = open_journal()
+            for row in older:
+                writer.write_replaced(row)
+            _write(writer, trade(revision=2), no_trade(symbol="SPY"))
+        assert open_journal().rows(EVERYTHING) == [trade(revision=2), no_trade(symbol="SPY")]
+        assert open_journal().history(trade().key) == older
+        assert open_journal().history(no_trade(symbol="SPY").key) == []
+
+    def test_a_history_can_be_completed_without_any_row(self, open_journal: OpenJournal) -> None:
+        _write(open_journal(), trade(revision=1))
+        writer = open_journal()
+        writer.write_replaced(trade(entry_price=605.5))
+        writer.finalize()
+        assert open_journal().rows(EVERYTHING) == [trade(revision=1)]
+        assert open_journal().history(trade().key) == [trade(entry_price=605.5)]
+
     def test_the_same_row_twice_is_one_row(self, open_journal: OpenJournal) -> None:
         assert _write(open_journal(), trade(), trade()).added == 1
 

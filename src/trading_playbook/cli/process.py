@@ -54,10 +54,10 @@ def show(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """A line to the person at the terminal, on stderr so that stdout holds the result alone."""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+    """A line to the person at the terminal, on stderr so that stdout holds the result alone; without secrets."""
+    from trading_playbook.observability import say
+
+    say(text)
 
 
 def _code_of(work: Callable[[], int]) -> int:

@@ -8,7 +8,7 @@ from trading_playbook.core.errors import PlaybookError
 from trading_playbook.core.journal import JournalRow, RowKey
 from trading_playbook.journals.table import HISTORY_ENDING, TableJournal
 from trading_playbook.network.pool import each
-from trading_playbook.ports import ObjectStore, RowQuery, WriteResult
+from trading_playbook.ports import JournalFile, ObjectStore, RowQuery, WriteResult
 
 ENDING = ".csv"
 
@@ -35,6 +35,11 @@ class PartitionedJournal:
         self._table(key).write_trade(row)
         self._pending[key] = None
 
+    def write_replaced(self, row: JournalRow) -> None:
+        key = _key(row.strategy, row.symbol)
+        self._table(key).write_replaced(row)
+        self._pending[key] = None
+
     def finalize(self, *, revise: bool = False) -> Sequence[WriteResult | PlaybookError]:
         def finished(key: str) -> Sequence[WriteResult | PlaybookError]:
             try:
@@ -52,6 +57,10 @@ class PartitionedJournal:
 
     def history(self, key: RowKey) -> list[JournalRow]:
         return self._table(_key(key.strategy, key.symbol)).history(key)
+
+    def files(self, query: RowQuery) -> Sequence[JournalFile | PlaybookError]:
+        found = each(lambda key: self._table(key).files(query), self._keys(query), self._threads)
+        return [file for own in found for file in own]
 
     def feeds(self, query: RowQuery) -> frozenset[str]:
         found = each(lambda key: self._table(key).feeds(query), self._keys(query), self._threads)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from trading_playbook.core.errors import PlaybookError, RetryLater
 from trading_playbook.core.journal import JournalRow, RowKey
-from trading_playbook.core.journal_csv import StoredJournal, read_history, read_journal, write_journal
+from trading_playbook.core.journal_csv import StoredJournal, StoredRow, read_history, read_journal, write_journal
 from trading_playbook.core.merge import merge, require_one_origin
-from trading_playbook.ports import LostRace, ObjectStore, RowQuery, Stored, WriteResult
+from trading_playbook.ports import JournalFile, LostRace, ObjectStore, RowQuery, Stored, WriteResult
 
 HISTORY_ENDING = ".history.csv"
 """In place of .csv, of the object that keeps the replaced rows."""
@@ -38,6 +38,7 @@ class TableJournal:
         self._key = key
         self._history_key = str(path.with_name(path.name.removesuffix(".csv") + HISTORY_ENDING))
         self._pending: dict[RowKey, JournalRow] = {}
+        self._replaced: list[JournalRow] = []
         self._known: _Known | None = None
 
     @property
@@ -49,6 +50,9 @@ class TableJournal:
         if self._pending.setdefault(row.key, row) != row:
             raise ValueError(f"two rows of one key that are not the same: {row.key}")
 
+    def write_replaced(self, row: JournalRow) -> None:
+        self._replaced.append(row)
+
     def finalize(self, *, revise: bool = False) -> Sequence[WriteResult | PlaybookError]:
         for _ in range(TRIES):
             try:
@@ -56,6 +60,7 @@ class TableJournal:
             except LostRace:
                 continue
             self._pending.clear()
+            self._replaced.clear()
             return (result,)
         raise RetryLater(f"{self.place}: others were quicker to write {TRIES} times; call again", retry_after_seconds=1)
 
@@ -63,10 +68,27 @@ class TableJournal:
         return [stored.row for stored in self._read().journal.rows if query.takes(stored.row)]
 
     def history(self, key: RowKey) -> list[JournalRow]:
-        replaced = [stored.row for stored in self._read_history()[1].rows if stored.row.key == key]
-        # A run that was killed before it replaced a row has left that in the history already.
-        now = next((stored.row.revision for stored in self._read().journal.rows if stored.row.key == key), None)
-        return [row for row in replaced if now is None or row.revision < now]
+        now = [stored.row for stored in self._read().journal.rows if stored.row.key == key]
+        return [row for row in self._replaced_by(now) if row.key == key]
+
+    def files(self, query: RowQuery) -> Sequence[JournalFile | PlaybookError]:
+        try:
+            found = self._store.get(self._key)
+            if found is None:
+                return ()
+            journal = read_journal(found.content, self.place)
+            rows = tuple(stored.row for stored in journal.rows)
+            return (
+                JournalFile(
+                    place=self.place,
+                    sha256=_sha256(found.content),
+                    as_written=found.content == write_journal(journal),
+                    rows=rows,
+                    replaced=tuple(self._replaced_by(rows)),
+                ),
+            )
+        except PlaybookError as error:
+            return (error,)
 
     def feeds(self, query: RowQuery) -> frozenset[str]:
         return frozenset(stored.row.data_feed for stored in self._read().journal.rows)
@@ -78,7 +100,7 @@ class TableJournal:
 
     def _write(self, revise: bool) -> WriteResult:
         """One try to write what was collected. Raises LostRace where another writer came in between."""
-        if not self._pending:
+        if not self._pending and not self._replaced:
             return WriteResult(place=self.place)
         # What was read last will do: where it is no longer what lies there, the write is refused.
         known = self._known or self._read()
@@ -88,6 +110,8 @@ class TableJournal:
         }
         require_one_origin(feeds, self.place)
         merged = merge((stored.row for stored in known.journal.rows), self._pending.values(), revise=revise)
+        if self._replaced:
+            self._keep_in_history(StoredJournal(tuple(map(StoredRow, self._replaced))))
         if not merged.changed:
             # Nothing is written, so nothing would show that this is still what lies there.
             self._known = known
@@ -109,6 +133,16 @@ class TableJournal:
         content = write_journal(history.joined_by(replaced))
         if found is None or found.content != content:
             self._store.put(self._history_key, content, expected=found.generation if found else None)
+
+    def _replaced_by(self, rows: Iterable[JournalRow]) -> list[JournalRow]:
+        """The rows in the history that are older than these, oldest revision first, and those of other keys."""
+        now = {row.key: row.revision for row in rows}
+        # A run that was killed before it replaced a row has left that in the history already.
+        return [
+            stored.row
+            for stored in self._read_history()[1].rows
+            if (revision := now.get(stored.row.key)) is None or stored.row.revision < revision
+        ]
 
     def _read(self) -> _Known:
         """What lies under the key now."""

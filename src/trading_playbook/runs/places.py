@@ -61,7 +61,9 @@ class Places:
         }
 
     def copy(self, rows: Mapping[RowKey, JournalRow]) -> list[WriteResult]:
-        """Give each journal those of these rows that it lacks, with their revisions."""
+        """Give each journal those of these rows that it lacks, with their revisions and what they had replaced."""
+        if not self._dry_run:
+            self._hand_over_histories(rows)
         return self._write(
             {number: [row for key, row in rows.items() if key not in own] for number, own in self._rows.items()},
             revise=False,
@@ -126,6 +128,20 @@ class Places:
                 else:
                     results.append(answer)
         return results
+
+    def _hand_over_histories(self, rows: Mapping[RowKey, JournalRow]) -> None:
+        """Let each journal that lacks a revised row have the history of one that holds it."""
+        for key in (key for key, row in rows.items() if row.revision):
+            source = next(number for number, own in self._rows.items() if key in own)
+            try:
+                replaced = self._places[source].journal.history(key)
+            except PlaybookError as error:
+                self.errors.append(_of_place(self._places[source], error))
+                continue
+            for number, own in self._rows.items():
+                if key not in own:
+                    for row in replaced:
+                        self._places[number].journal.write_replaced(row)
 
     def _contradiction(self, key: RowKey) -> ReviewConflict:
         """Two journals of one run that hold different rows of a session."""

@@ -91,7 +91,7 @@ class RunReport:
             "reasons": dict(Counter(row.reason for row in self.rows)),
             "errors": [error_facts(error) for error in self.errors],
             "warnings": list(self.warnings),
-            "places": [_place_facts(result) for result in self.written],
+            "places": [place_facts(result) for result in self.written],
             "statistics": statistics_facts(self.statistics),
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "api_calls": self.usage.api_calls,
@@ -132,7 +132,8 @@ def statistics_facts(statistics: Statistics) -> dict[str, object]:
     return {name: rounded(value) if isinstance(value, float) else value for name, value in asdict(statistics).items()}
 
 
-def _place_facts(result: WriteResult) -> dict[str, object]:
+def place_facts(result: WriteResult) -> dict[str, object]:
+    """What became of one file of a place, as JSON values: the link by which a later edit shows."""
     return {
         "place": result.place,
         "added": result.added,

@@ -1,23 +1,21 @@
-"""The settings, read once from the environment and .env, without any network."""
+"""Every setting, its default, and what is taken for its value."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trading_playbook.core.calendar import parse_overrides
 from trading_playbook.core.costs import parse_cost
-from trading_playbook.core.errors import FixConfig, PlaybookError
+from trading_playbook.core.errors import PlaybookError
 from trading_playbook.core.parsing import is_address, parse_choices, parse_symbols
-
-if TYPE_CHECKING:
-    from dotenv.parser import Binding
+from trading_playbook.core.secret_reference import SecretReference, is_reference
 
 ENV_FILE = Path(".env")
 WRITERS = ("csv", "gcs", "mongodb")
@@ -72,10 +70,19 @@ def _parse_place(text: str) -> str:
 
 
 def _read_secret(text: str) -> SecretStr:
-    """A key: letters that a header can hold. The message never shows it."""
-    if not re.fullmatch(r"[!-~]+", text):
+    """A key: letters that a header can hold; or the place of one in Secret Manager, which is not asked here.
+
+    The message never shows it.
+    """
+    if is_reference(text):
+        SecretReference.parse(text)
+    elif not re.fullmatch(r"[!-~]+", text):
         raise ValueError("expected letters, digits and signs without blanks")
     return SecretStr(text)
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _require_cost(text: str) -> str:
@@ -123,78 +130,25 @@ class Settings(BaseSettings):
     retry_budget_seconds: float = Field(100.0, gt=0, allow_inf_nan=False)
     public_url: Address | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _reading(str.upper)] = "WARNING"
+    log_format: Annotated[Literal["text", "json"], _reading(str.lower)] = "text"
 
-    @field_validator("*", mode="wrap")
+    def secrets(self) -> Mapping[str, str]:
+        """What is set of the secret settings, by their names in the environment: keys, or where they lie."""
+        found = {name: getattr(self, name) for name in SECRETS}
+        return {name.upper(): value.get_secret_value() for name, value in found.items() if value is not None}
+
+    @model_validator(mode="before")
     @classmethod
-    def _blank_is_default(cls, value: Any, read: Callable[[Any], Any], info: ValidationInfo) -> Any:
-        if not isinstance(value, str):
-            return read(value)
-        if not value.strip() and info.field_name not in _NEEDED:
-            return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True)
-        return read(value.strip())
+    def _blank_is_unset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if name in _NEEDED or not _is_blank(value)}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_blanks(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
 
 
-_SECRETS = frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
-
-
-def load_settings(env_file: Path = ENV_FILE) -> Settings:
-    """The settings of this process; the environment stands above .env. FixConfig names every wrong one."""
-    try:
-        _require_pairs(env_file)
-        return Settings(_env_file=env_file)
-    except ValidationError as error:
-        wrong = [
-            f"{name.upper()} {_shown(name, detail['input'])}: {detail['msg'].removeprefix('Value error, ')}"
-            for detail in error.errors()
-            for name in (str(detail["loc"][0]),)
-        ]
-        raise FixConfig("; ".join(wrong)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FixConfig(f"{env_file} cannot be read: {error}") from None
-
-
-def _shown(name: str, value: object) -> str:
-    """A wrong value for people, unless it is a secret or looks like an address with a password in it."""
-    return "is wrong" if name in _SECRETS or "@" in str(value) else f"is {str(value)[:60]!r}"
-
-
-def unknown_settings(env_file: Path = ENV_FILE) -> Sequence[str]:
-    """A warning for each key of .env that is no setting but looks like one; none where the file cannot be read."""
-    try:
-        keys = [binding.key for binding in _bindings(env_file) if binding.key]
-    except (OSError, UnicodeDecodeError):
-        return ()
-    known = _known()
-    unknown = [key for key in dict.fromkeys(keys) if key.upper() not in known]
-    if not unknown:
-        return ()
-    from difflib import get_close_matches
-
-    likely = ((key, get_close_matches(key.upper(), known, n=1, cutoff=0.8)) for key in unknown)
-    return tuple(f"{env_file}: {key} is no setting; is {match[0]} meant?" for key, match in likely if match)
-
-
-def _known() -> list[str]:
-    return [name.upper() for name in Settings.model_fields]
-
-
-def _require_pairs(env_file: Path) -> None:
-    """FixConfig where a line of .env speaks of a setting and is no NAME=value: else it would be passed over."""
-    for binding in _bindings(env_file):
-        told = binding.original.string.strip()
-        if not binding.error and binding.value is not None:
-            continue
-        if any(word in _known() for word in re.findall(r"[A-Z_]+", told.upper())):
-            raise FixConfig(
-                f"{env_file}, line {binding.original.line}: {told[:60]!r} is no setting; expected NAME=value"
-            )
-
-
-def _bindings(env_file: Path) -> Sequence[Binding]:
-    """The lines of .env as its reader takes them apart; none where there is no such file."""
-    if not env_file.is_file():
-        return ()
-    from dotenv.parser import parse_stream
-
-    with env_file.open(encoding="utf-8-sig") as stream:
-        return [binding for binding in parse_stream(stream) if not binding.original.string.strip().startswith("#")]
+SECRETS = frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+"""The fields that hold keys and the like, which are never shown."""
