@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trading_playbook.core.calendar import parse_overrides
 from trading_playbook.core.costs import parse_cost
-from trading_playbook.core.errors import FixConfig, PlaybookError
+from trading_playbook.core.errors import FixConfig, FixRequest, PlaybookError
 from trading_playbook.core.parsing import is_address, parse_choices, parse_symbols
 
 if TYPE_CHECKING:
@@ -125,6 +125,14 @@ class Settings(BaseSettings):
         if not value.strip() and info.field_name not in _NEEDED:
             return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True)
         return read(value.strip())
+
+
+def with_cache_at(settings: Settings, place: str) -> Settings:
+    """The settings with the cache at another folder or bucket. FixRequest where it can lie at none such."""
+    try:
+        return settings.model_copy(update={"data_cache_dir": _require_store(place.strip())})
+    except ValueError as error:
+        raise FixRequest(f"the cache cannot lie at {place[:60]!r}: {error}") from None
 
 
 _SECRETS = frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))

@@ -24,6 +24,13 @@ from trading_playbook.version import VERSION
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    # For doors, which know no adapter, to name what they show.
+    from trading_playbook.feeds.cached.inventory import Cache as Cache
+    from trading_playbook.feeds.cached.records import CacheFile as CacheFile
+    from trading_playbook.feeds.cached.records import Holding as Holding
+    from trading_playbook.feeds.cached.records import Inventory as Inventory
+    from trading_playbook.feeds.cached.records import Removal as Removal
+
 JOURNAL = "trades.csv"
 
 CACHE_SHARE = 0.5
@@ -113,6 +120,14 @@ def _cached(
     # A run can do without its cache, so the cache must not lose all the time that the run has.
     store, threads = _store(settings.data_cache_dir, clock, budget.part(CACHE_SHARE))
     return CachedFeed(feed, store, calendar, clock, threads=threads, refresh=refresh)
+
+
+def build_cache(settings: Settings, clock: Clock, budget: RetryBudget) -> Cache:
+    """The files of the cache, to be looked at and taken out."""
+    from trading_playbook.feeds.cached.inventory import Cache
+
+    store, threads = _store(settings.data_cache_dir, clock, budget)
+    return Cache(store, Calendar(settings.calendar_overrides), threads=threads)
 
 
 def _store(place: str, clock: Clock, budget: RetryBudget) -> tuple[ObjectStore, int]:

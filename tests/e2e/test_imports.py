@@ -37,7 +37,11 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--bogus"], [], ["--start", "2025-02-30"]], ids=" ".join)
 def test_help_and_usage_errors_load_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
-    for module, first in (("trading_playbook.cli.backtest", []), ("trading_playbook.cli.main", ["backtest"])):
+    for module, first in (
+        ("trading_playbook.cli.backtest", []),
+        ("trading_playbook.cli.main", ["backtest"]),
+        ("trading_playbook.cli.main", ["cache", "prune"]),
+    ):
         script = (
             f"from {module} import main\n"
             "import contextlib, io\n"

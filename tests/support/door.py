@@ -51,16 +51,17 @@ class Told:
 
 
 class Door:
-    """`trading-playbook backtest` in this process."""
+    """`trading-playbook backtest`, or another of its commands, in this process."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], *command: str) -> None:
         self._capsys = capsys
+        self._command = command or ("backtest",)
 
     def __call__(self, *arguments: object) -> Told:
         """Call the command and hear it out. Fails where it ends by anything but an exit code."""
         self._capsys.readouterr()
         try:
-            code: object = main(["backtest", *map(str, arguments)])
+            code: object = main([*self._command, *map(str, arguments)])
         except SystemExit as end:
             code = end.code
         assert isinstance(code, int), code

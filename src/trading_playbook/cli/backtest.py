@@ -6,12 +6,11 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_playbook.cli.arguments import argument, moment, path
-from trading_playbook.cli.process import BUG, LATER, exit_code, guarded, show, tell
+from trading_playbook.cli.process import BUG, LATER, exit_code, guarded, show, show_json, show_refusal, tell
 from trading_playbook.core.errors import PlaybookError, RetryLater
 from trading_playbook.core.parsing import parse_accepted, parse_choices, parse_day, parse_symbols
 
@@ -130,7 +129,7 @@ def backtest(chosen: argparse.Namespace) -> int:
         for warning in warnings:
             tell(f"warning: {warning}")
         if chosen.json:
-            _show_refusal(error)
+            show_refusal(error)
         raise
     code = exit_code(report.error)
     try:
@@ -205,25 +204,11 @@ def _show(report: RunReport, chosen: argparse.Namespace, warnings: Sequence[str]
     from trading_playbook.cli.summary import Style, as_json, as_text
 
     if chosen.json:
-        show(_json_text(as_json(report, warnings)))
+        show_json(as_json(report, warnings))
         return
     show(as_text(report, warnings, Style.of(sys.stdout), whole=chosen.verbose))
     for line in _told_errors(report):
         tell(line)
-
-
-def _show_refusal(error: PlaybookError) -> None:
-    """What a program gets that asked for JSON and whose call was refused as a whole."""
-    from trading_playbook.runs.report import error_facts, outcome_of
-
-    with suppress(RetryLater, BrokenPipeError):
-        show(_json_text({"outcome": outcome_of(error), "errors": [error_facts(error)]}))
-
-
-def _json_text(value: object) -> str:
-    import json
-
-    return json.dumps(value, indent=2, allow_nan=False)
 
 
 def _told_errors(report: RunReport) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from trading_playbook.cli import backtest
+from trading_playbook.cli import backtest, cache
 from trading_playbook.cli.process import guarded
 from trading_playbook.version import VERSION
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"trading-playbook {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     backtest.add_parser(commands)
+    cache.add_parser(commands)
 
     def work() -> int:
         chosen = parser.parse_args(arguments)

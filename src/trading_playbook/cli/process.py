@@ -60,6 +60,21 @@ def tell(text: str) -> None:
             print(text, file=sys.stderr, flush=True)
 
 
+def show_json(value: object) -> None:
+    """The result of a command for a program, on stdout."""
+    import json
+
+    show(json.dumps(value, indent=2, allow_nan=False))
+
+
+def show_refusal(error: PlaybookError) -> None:
+    """What a program gets that asked for JSON and whose call was refused as a whole."""
+    from trading_playbook.runs.report import error_facts, outcome_of
+
+    with suppress(RetryLater, BrokenPipeError):
+        show_json({"outcome": outcome_of(error), "errors": [error_facts(error)]})
+
+
 def _code_of(work: Callable[[], int]) -> int:
     try:
         return work()

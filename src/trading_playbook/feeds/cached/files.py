@@ -23,6 +23,9 @@ from trading_playbook.core.daily import DailyCloses, Split, day_of
 SCHEMA = 1
 METADATA_KEY = b"trading_playbook"
 
+DOUBT_DAYS = 10
+"""So long after a session an answer in part, or with a bad value, may still be completed or corrected."""
+
 _MICROSECOND = 1_000
 """Nanoseconds. Files hold microseconds, which more tools read."""
 
@@ -98,13 +101,14 @@ def decode_month(content: bytes, source: str, symbol: str) -> MonthOfBars:
     """Raises Damaged where the file is not whole, or of something else."""
     facts, columns = _decoded(content, ("timestamp", *COLUMNS), kind="bars", source=source, symbol=symbol)
     with _form_of_facts():
-        minutes = int(facts["minutes"])
         sessions = {
             date.fromisoformat(day): Answered(
                 told["minutes"], told["bars"], told.get("begun", True), _date(told.get("asked"))
             )
             for day, told in facts["sessions"].items()
         }
+        if (minutes := int(facts["minutes"])) < 1:
+            raise ValueError(minutes)
     opened = columns.pop("timestamp") * _MICROSECOND
     bars = Bars(symbol=symbol, minutes=minutes, opened=opened, first_session=None, **columns)
     return MonthOfBars(bars=bars, sessions=sessions)
@@ -142,13 +146,9 @@ def decode_daily(content: bytes, source: str, symbol: str) -> DailyHistory:
             whole=bool(facts["whole"]),
             asked_through=_date(facts["asked_through"]),
             asked=_date(facts["asked"]),
-            splits=tuple(Split(date.fromisoformat(day), old, new) for day, old, new in facts["splits"]),
+            splits=tuple(Split(date.fromisoformat(day), float(old), float(new)) for day, old, new in facts["splits"]),
             splits_through=_date(facts["splits_through"]),
         )
-
-
-def _answered(told: Mapping[str, Any]) -> Answered:
-    return Answered(told["minutes"], told["bars"], told.get("begun", True), _date(told.get("asked")))
 
 
 def _encoded(facts: Mapping[str, object], columns: Mapping[str, npt.NDArray[Any]]) -> bytes:
@@ -190,7 +190,7 @@ def _decoded(
         table = file.read(use_threads=False)
         columns = {name: _column(table.column(name)) for name in names}
     # A damaged file shows itself in as many ways: what follows from its bytes alone is no bug of ours.
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError, RecursionError) as error:
         raise Damaged("it is damaged") from error
     if facts.get("checksum") != _checksum(
         {name: value for name, value in facts.items() if name != "checksum"}, columns
