@@ -24,6 +24,9 @@ from trading_playbook.ports import Usage
 _DAY_MINUTES = 960
 """Of a day in which there may be bars: 04:00 to 20:00."""
 
+_WINDOW = 3 * PAGE
+"""Bars of one question: a month of a symbol fits, and most symbols have bars in a half of those minutes."""
+
 _LAST_SECOND = time(23, 59, 59)
 
 _LONGEST_CLOSURE = timedelta(days=10)
@@ -116,14 +119,14 @@ class AlpacaFeed:
 
 
 def _windows(sessions: Sequence[Session], symbols: int, minutes: int) -> Iterator[Sequence[Session]]:
-    """The sessions in stretches whose bars, those outside regular hours too, fit a page; one session at least."""
+    """The sessions in stretches whose bars, those outside regular hours too, fit a few pages; one session at least."""
     if not symbols:
         return
-    most = max(1, PAGE // (symbols * _DAY_MINUTES // minutes))
+    most = max(1, _WINDOW // (symbols * _DAY_MINUTES // minutes))
     stretch: list[Session] = []
     for session in sessions:
         # What lies between two sessions of a stretch is fetched with them, so it must not be long.
-        if stretch and (len(stretch) == most or (session.date - stretch[0].date).days > 2 * most):
+        if stretch and (len(stretch) == most or (session.date - stretch[0].date).days > 2 * len(stretch) + 7):
             yield stretch
             stretch = []
         stretch.append(session)

@@ -10,12 +10,13 @@ import numpy as np
 
 from trading_playbook.core.bars import HIGHEST_PRICE
 from trading_playbook.core.calendar import Calendar, new_york_date
-from trading_playbook.core.daily import DailyCloses, Split, day_number, day_of
+from trading_playbook.core.daily import DailyCloses, Split, day_number
 from trading_playbook.core.errors import PlaybookError
 from trading_playbook.feeds.beginnings import closes_begin
 from trading_playbook.feeds.cached.changes import changed_closes
 from trading_playbook.feeds.cached.files import DOUBT_DAYS, DailyHistory, decode_daily, encode_daily
 from trading_playbook.feeds.cached.shelf import Found, Shelf
+from trading_playbook.feeds.cached.stretches import begun, between, days_before, told_of, united, with_closes
 from trading_playbook.ports import BarFeed, Clock
 
 _ONE_DAY = timedelta(days=1)
@@ -64,7 +65,7 @@ class Histories:
         self._complete_splits(list(changed), today)
         self._shelf.each(self._store, changed)
         return {
-            symbol: errors.get(symbol) or _told(symbol, self._known.get(symbol), begin, before, count, through)
+            symbol: errors.get(symbol) or told_of(symbol, self._known.get(symbol), begin, before, count, through)
             for symbol in symbols
         }
 
@@ -145,7 +146,7 @@ class Histories:
             if self._refresh and known is not None:
                 self._refreshed.add(symbol)
                 both = max(start, known.begin), min(end, known.end)
-                if told := changed_closes(_between(*both, known.closes), _between(*both, answer)):
+                if told := changed_closes(between(*both, known.closes), between(*both, answer)):
                     self.warnings[told] = None
                 known = replace(known, whole=known.whole and known.begin < start)
             self._known[symbol] = self._extended(known, answer, start, end, today)
@@ -154,8 +155,8 @@ class Histories:
     def _extended(
         self, known: DailyHistory | None, answer: DailyCloses, start: date, end: date, today: date
     ) -> DailyHistory:
-        answer = _between(start, end, answer)
-        closes = _with_closes(known.closes if known else None, answer, start, end)
+        answer = between(start, end, answer)
+        closes = with_closes(known.closes if known else None, answer, start, end)
         if known is not None and end <= known.end:
             return replace(known, closes=closes, begin=min(start, known.begin))
         history = known or DailyHistory(closes=closes, begin=start, end=start - _ONE_DAY)
@@ -165,7 +166,7 @@ class Histories:
         return replace(
             history,
             # Later closes that were not final are let go: they are asked for again in any case.
-            closes=_between(date.min, end, closes),
+            closes=between(date.min, end, closes),
             begin=min(start, history.begin),
             end=final,
             asked_through=end if final < end else None,
@@ -211,7 +212,7 @@ class Histories:
             known = self._known.get(symbol)
             if symbol in errors or known is None or known.whole:
                 continue
-            if _days_before(before, known.closes) < count:
+            if days_before(before, known.closes) < count:
                 short.setdefault(known.begin, []).append(symbol)
         for begin, group in short.items():
             last = begin - _ONE_DAY
@@ -221,8 +222,8 @@ class Histories:
                     changed.pop(symbol, None)
                     continue
                 known = self._known[symbol]
-                closes = _with_closes(known.closes, _between(date.min, last, answer), date.min, last)
-                whole = _begun(replace(known, closes=closes, whole=True))
+                closes = with_closes(known.closes, between(date.min, last, answer), date.min, last)
+                whole = begun(replace(known, closes=closes, whole=True))
                 if whole.asked_through is not None and whole.asked is not None:
                     whole = self._extended(whole, closes, whole.begin, whole.asked_through, whole.asked)
                 self._known[symbol] = whole
@@ -257,7 +258,7 @@ class Histories:
         stored = self._shelf.update(
             daily_key(source, symbol),
             self._files[symbol],
-            lambda old: _united(old, own),
+            lambda old: united(old, own),
             lambda content: decode_daily(content, source, symbol),
             lambda history: encode_daily(history, source),
         )
@@ -265,68 +266,3 @@ class Histories:
             self._refreshed.discard(symbol)
         else:
             self._files[symbol] = stored
-
-
-def _told(symbol: str, known: DailyHistory | None, begin: date, before: date, count: int, through: date) -> DailyCloses:
-    """The closes from begin, or from the first where these are too few, up to through: no matter how many are known."""
-    if known is None:  # none was asked for
-        return DailyCloses(symbol=symbol, days=np.empty(0, dtype=np.int64), closes=np.empty(0))
-    told = _between(begin, through, known.closes)
-    return told if _days_before(before, told) >= count else _between(date.min, through, known.closes)
-
-
-def _days_before(before: date, daily: DailyCloses) -> int:
-    """How many days before a date have a close."""
-    days = daily.days[: np.searchsorted(daily.days, day_number(before))]
-    return int(np.count_nonzero(days[1:] != days[:-1])) + bool(len(days))
-
-
-def _between(first: date, last: date, daily: DailyCloses) -> DailyCloses:
-    """The closes from first to last, both in, in their order."""
-    kept = (daily.days >= day_number(first)) & (daily.days <= day_number(last))
-    return replace(daily, days=daily.days[kept], closes=daily.closes[kept])
-
-
-def _with_closes(old: DailyCloses | None, new: DailyCloses, start: date, end: date) -> DailyCloses:
-    """The old closes with those from start to end replaced by the new ones, oldest first."""
-    days, closes = new.days, new.closes
-    if old is not None:
-        kept = (old.days < day_number(start)) | (old.days > day_number(end))
-        days, closes = np.concatenate([old.days[kept], days]), np.concatenate([old.closes[kept], closes])
-    order = np.lexsort((closes, days))
-    days, closes = days[order], closes[order]
-    first = day_of(int(days[0])) if len(days) else None
-    return DailyCloses(symbol=new.symbol, days=days, closes=closes, first_session=first)
-
-
-def _united(old: DailyHistory | None, own: DailyHistory) -> DailyHistory:
-    """What to store of our own where another process has stored something since; where both know a day, our own."""
-    if old is None or old.begin > own.end + _ONE_DAY or own.begin > old.end + _ONE_DAY:
-        return _begun(own)
-    later = old if old.end > own.end else own
-    splits = old if (old.splits_through or date.min) > (own.splits_through or date.min) else own
-    final = _with_closes(
-        _between(date.min, old.end, old.closes), _between(own.begin, own.end, own.closes), own.begin, own.end
-    )
-    # Behind the last final close stand those that are not, of one of the two.
-    rest = later.end + _ONE_DAY
-    return _begun(
-        DailyHistory(
-            closes=_with_closes(final, _between(rest, date.max, later.closes), rest, date.max),
-            begin=min(old.begin, own.begin),
-            end=later.end,
-            whole=own.whole or (old.whole and old.begin < own.begin),
-            asked_through=later.asked_through,
-            asked=later.asked,
-            splits=splits.splits,
-            splits_through=splits.splits_through,
-        )
-    )
-
-
-def _begun(history: DailyHistory) -> DailyHistory:
-    """A whole history begins with its first close, whatever was asked for first."""
-    first = history.closes.first_session
-    if not history.whole or first is None:
-        return history
-    return replace(history, begin=first, end=max(history.end, first - _ONE_DAY))

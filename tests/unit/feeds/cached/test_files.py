@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import subprocess
@@ -93,13 +94,30 @@ def told_by(content: bytes) -> dict[str, Any]:
     return told
 
 
+def table_of(content: bytes) -> Any:
+    return pq.read_table(pa.BufferReader(content))
+
+
+def with_open(column: Any) -> Any:
+    """The month's columns, one of them another."""
+    return table_of(MONTH).set_column(1, "open", column)
+
+
 def retold(content: bytes, change: Callable[[dict[str, Any]], Any]) -> bytes:
     """The same columns under other metadata, as a person makes it who edits by hand."""
-    table = pq.read_table(pa.BufferReader(content))
     facts = told_by(content)
     facts = change(facts) or facts
     text = facts if isinstance(facts, bytes) else json.dumps(facts).encode()
-    return parquet(table.replace_schema_metadata({METADATA_KEY: text}))
+    return parquet(table_of(content).replace_schema_metadata({METADATA_KEY: text}))
+
+
+def sealed(table: Any, facts: Mapping[str, Any]) -> bytes:
+    """Any columns and facts under a checksum that is right, as only a forger makes it."""
+    unknown = 64 * "0"
+    text = json.dumps({**facts, "checksum": unknown})
+    content = parquet(table.replace_schema_metadata({METADATA_KEY: text}))
+    before, _, after = content.rpartition(unknown.encode())
+    return before + hashlib.sha256(content).hexdigest().encode() + after
 
 
 def parquet(table: Any) -> bytes:
@@ -304,23 +322,10 @@ STRANGERS: Mapping[str, tuple[bytes, str]] = {
     ),
     "an edited date": (retold(MONTH, lambda facts: facts["sessions"]["2025-11-04"].pop("asked") and None), "checksum"),
     "no checksum": (retold(MONTH, without("checksum")), "checksum"),
-    "an edited price": (
-        parquet(
-            pq.read_table(pa.BufferReader(MONTH)).set_column(1, "open", pa.array(a_month().bars.open + 1, pa.float64()))
-        ),
-        "checksum",
-    ),
-    "a missing column": (parquet(pq.read_table(pa.BufferReader(MONTH)).drop_columns(["volume"])), "it is damaged"),
-    "another type": (
-        parquet(pq.read_table(pa.BufferReader(MONTH)).set_column(1, "open", pa.array(["1"] * 12))),
-        "it is damaged",
-    ),
-    "a null": (
-        parquet(
-            pq.read_table(pa.BufferReader(MONTH)).set_column(1, "open", pa.array([None, *[1.0] * 11], pa.float64()))
-        ),
-        "it is damaged",
-    ),
+    "an edited price": (parquet(with_open(pa.array(a_month().bars.open + 1, pa.float64()))), "checksum"),
+    "a missing column": (sealed(table_of(MONTH).drop_columns(["volume"]), told_by(MONTH)), "it is damaged"),
+    "another type": (sealed(with_open(pa.array(["1"] * 12)), told_by(MONTH)), "it is damaged"),
+    "a null": (sealed(with_open(pa.array([None, *[1.0] * 11], pa.float64())), told_by(MONTH)), "it is damaged"),
 }  # fmt: skip
 
 
@@ -401,21 +406,9 @@ class TestStrangersInTheCache:
         assert len(store.keys(KEY)) == 2
 
 
-def test_a_day_of_bars_that_only_a_forger_could_plant_is_no_crash() -> None:
-    """With a right checksum over wrong facts."""
-    from trading_playbook.feeds.cached.files import _checksum
-
+def test_facts_that_only_a_forger_could_plant_are_no_crash() -> None:
     def forged(content: bytes, **facts: Any) -> bytes:
-        def change(told: dict[str, Any]) -> None:
-            told.update(facts)
-            del told["checksum"]
-            names = pq.read_schema(pa.BufferReader(content)).names
-            table = pq.read_table(pa.BufferReader(content))
-            views = {"timestamp": "int64", "date": "int32"}
-            columns = {name: np.from_dlpack(table[name].chunk(0).view(views.get(name, "double"))) for name in names}
-            told["checksum"] = _checksum(told, columns)
-
-        return retold(content, change)
+        return sealed(table_of(content), {**told_by(content), **facts})
 
     require_month(decode_month(forged(MONTH), SOURCE, "QQQ"))
     facts: dict[str, Any]
