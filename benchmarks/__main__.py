@@ -1,6 +1,6 @@
 """The table of what the product must reach, bar beside measured.
 
-    python -m benchmarks [--pairs N] [--symbols N] [--only cli|engine|load] [--folder FOLDER]
+    python -m benchmarks [--pairs N] [--symbols N] [--only cli|engine|load|cache|night|cold] [--folder FOLDER]
 
 Exits with 1 where something could not be measured or the contenders do not find the same trades; a miss is only told.
 """
@@ -11,73 +11,18 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks import harness
-from benchmarks.harness import Pairs, Sample, alternate, call, run, seconds
+from benchmarks.harness import BARE, Sample, alternate, call, run, seconds
+from benchmarks.table import Row, at_least, at_most, line, megabytes, peak_at_most, same_trades
 
 if TYPE_CHECKING:
     from benchmarks.data import Bars
 
 SLOW_SYMBOLS = 4  # what the slow rivals are measured on in the engine benchmark
-BARE = ["-c", "import numpy, pyarrow.parquet, pydantic_settings"]
 RIVALS = harness.ROOT / "benchmarks" / "rivals"
-WIDTHS = (44, 14, 10, 10, 10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the table: what was compared, the bar, what was measured beside it."""
-
-    against: str
-    bar: str
-    measured: str
-    ours: str
-    theirs: str
-    reached: bool
-
-    def __str__(self) -> str:
-        cells = (self.against, self.bar, self.measured, self.ours, self.theirs)
-        return "  " + line(*cells) + ("pass" if self.reached else "MISS")
-
-
-def line(*cells: str) -> str:
-    """Return the cells in columns, the first to the left, the others to the right."""
-    first, *rest = (cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
-    return "".join((first.strip().ljust(WIDTHS[0]), *rest)) + "  "
-
-
-def at_most(limit: float, against: str, pairs: Pairs) -> Row:
-    """Return the row of a time that may be at most limit times theirs."""
-    return Row(
-        against=against,
-        bar=f"<= {limit:.2f}x",
-        measured=f"{pairs.ratio():.2f}x",
-        ours=f"{seconds(pairs.ours):.3f} s",
-        theirs=f"{seconds(pairs.theirs):.3f} s",
-        reached=pairs.ratio() <= limit,
-    )
-
-
-def at_least(limit: float, against: str, pairs: Pairs) -> Row:
-    """Return the row of a speed that must be at least limit times theirs."""
-    faster = 1 / pairs.ratio()
-    return Row(
-        against=against,
-        bar=f">= {limit:.0f}x",
-        measured=f"{faster:.1f}x",
-        ours=f"{seconds(pairs.ours):.3f} s",
-        theirs=f"{seconds(pairs.theirs):.3f} s",
-        reached=faster >= limit,
-    )
-
-
-def megabytes(samples: tuple[Sample, ...]) -> float:
-    """Return the samples' median peak in MB (10^6 bytes)."""
-    return median(harness.peaks(samples)) / 1e6
 
 
 def cli(bars: Bars, pairs: int) -> Iterator[Row | str]:
@@ -109,26 +54,11 @@ def cli(bars: Bars, pairs: int) -> Iterator[Row | str]:
         yield at_most(1 / 3, "time: plain pandas script", pandas)
         yield at_most(1 / 6, "time: backtesting.py", alternate(ours, rival("backtesting_py"), pairs))
         yield at_most(1.5, "time: polars script", alternate(ours, rival("polars_script"), pairs))
-        yield Row(
-            against="peak memory: plain pandas script",
-            bar="<= 0.80x",
-            measured=f"{pandas.peak_ratio():.2f}x",
-            ours=f"{megabytes(pandas.ours):.0f} MB",
-            theirs=f"{megabytes(pandas.theirs):.0f} MB",
-            reached=pandas.peak_ratio() <= 0.8,
-        )
+        yield peak_at_most(0.8, "peak memory: plain pandas script", pandas)
         run(command(scratch / "trades.csv"), scratch)
         told = {name: agreement.trades(scratch / f"{name}.csv") for name in agreement.NAMES}
         told["product"] = agreement.trades(scratch / "trades.csv", symbol)
         yield same_trades({name: len(found) for name, found in told.items()}, len(agreement.differences(told)))
-
-
-def same_trades(counts: dict[str, int], different: int) -> str:
-    """Return the line that says that all found the same trades. Raises Failed where they did not."""
-    told = ", ".join(f"{name} {count}" for name, count in counts.items())
-    if different:
-        raise harness.Failed(f"not the same trades, so the times say little: {told}")
-    return f"  the same trades: {told}"
 
 
 def engine(bars: Bars, pairs: int) -> Iterator[Row | str]:
@@ -201,7 +131,27 @@ def load(bars: Bars, pairs: int) -> Iterator[Row | str]:
     )
 
 
-BENCHMARKS = {"cli": cli, "engine": engine, "load": load}
+WORKS = {
+    "cli": "CLI, one symbol, one year, whole process",
+    "load": "Load and judge, {symbols} symbols, one year",
+    "cache": "Reading a year of one symbol from the cache",
+    "night": "One night in mid-month, 503 symbols from the cache, whole process",
+    "cold": "What is not in the cache, whole process, Alpaca and GCS being doubles on loopback",
+    # Last: its data frames would weigh on what is measured in the same process after it.
+    "engine": "Engine, from bars in memory to judgements, {symbols} symbols, one year",
+}
+
+
+def measure(name: str, arguments: argparse.Namespace) -> Iterator[Row | str]:
+    """Measure one section."""
+    from benchmarks import caching, data
+
+    own = {"cache": caching.cache, "night": caching.night, "cold": caching.cold}
+    if name in own:
+        return own[name](arguments.pairs)
+    folder = arguments.folder.resolve() if arguments.folder else None
+    bars = data.make(folder, arguments.symbols)
+    return {"cli": cli, "load": load, "engine": engine}[name](bars, arguments.pairs)
 
 
 def main() -> int:
@@ -209,30 +159,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--pairs", type=int, default=5, help="alternating pairs of each comparison (5)")
     parser.add_argument("--symbols", type=int, default=50, help="symbols of the engine and load benchmarks (50)")
-    parser.add_argument("--only", choices=BENCHMARKS, help="one section")
-    parser.add_argument("--folder", type=Path, help="where the bars are kept (the temporary folder)")
+    parser.add_argument("--only", choices=WORKS, help="one section")
+    parser.add_argument("--folder", type=Path, help="where the bars of cli, load and engine are kept (a temporary one)")
     arguments = parser.parse_args()
     if arguments.pairs < 1 or arguments.symbols < 1:
         parser.error("--pairs and --symbols are at least 1")
     harness.start_clean("benchmarks")
-    from benchmarks import data
 
-    print(harness.facts())
-    folder = arguments.folder.resolve() if arguments.folder else None
-    bars = data.make(folder, arguments.symbols)
     few = "" if arguments.pairs >= 5 else ", fewer than the 5 that count"
-    print(f"{bars.sessions} sessions of 2025 in 1-minute bars; medians of {arguments.pairs} alternating pairs{few}")
-    works = {
-        "cli": "CLI, one symbol, one year, whole process",
-        "engine": f"Engine, from bars in memory to judgements, {arguments.symbols} symbols, one year",
-        "load": f"Load and judge, {arguments.symbols} symbols, one year",
-    }
+    print(harness.facts())
+    print(f"Made-up bars of 2025; medians of {arguments.pairs} alternating pairs{few}")
     whole = True
-    # The engine comes last: its data frames would weigh on what is measured in the same process after it.
-    for name in [arguments.only] if arguments.only else ["cli", "load", "engine"]:
-        print(f"\n{works[name]}\n  {line('against', 'bar', 'measured', 'ours', 'theirs')}", flush=True)
+    for name in [arguments.only] if arguments.only else WORKS:
+        print(f"\n{WORKS[name].format(symbols=arguments.symbols)}", flush=True)
+        if name != "cold":  # facts alone
+            print(f"  {line('against', 'bar', 'measured', 'ours', 'theirs')}", flush=True)
         try:
-            for row in BENCHMARKS[name](bars, arguments.pairs):
+            for row in measure(name, arguments):
                 print(row, flush=True)
         except (ImportError, harness.Failed) as error:
             whole = False

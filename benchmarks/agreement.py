@@ -34,16 +34,23 @@ RIVAL = ("date", "entry_time", "entry_price", "stop", "exit_time", "exit_price",
 
 def trades(path: Path, symbol: str | None = None) -> set[Trade]:
     """Return the trades in a rival's CSV file or in a journal, of one symbol where it is given."""
+    found = trades_by_symbol(path)
+    return set().union(*(own for name, own in found.items() if symbol is None or name in (symbol, "")))
+
+
+def trades_by_symbol(path: Path) -> dict[str, set[Trade]]:
+    """Return the trades of each symbol; those that are told without one stand under an empty one."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = JOURNAL if rows and "trade_date" in rows[0] else RIVAL
-    found = set()
+    found: dict[str, set[Trade]] = {}
     for row in rows:
-        if row.get("entered?", "TRUE") == "TRUE" and row.get("symbol", symbol) in (symbol, None):
+        if row.get("entered?", "TRUE") == "TRUE":
             day, entry_time, entry, stop, exit_time, out, r = (row[name] for name in names)
             numbers = (round(float(text), 6) for text in (entry, stop, out, r))
             entry_price, stop_price, exit_price, multiple = numbers
-            found.add(Trade(day, entry_time, entry_price, stop_price, exit_time, exit_price, multiple))
+            trade = Trade(day, entry_time, entry_price, stop_price, exit_time, exit_price, multiple)
+            found.setdefault(row.get("symbol", ""), set()).add(trade)
     return found
 
 

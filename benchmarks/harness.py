@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 600  # seconds that one process may take
+BARE = ["-c", "import numpy, pyarrow.parquet, pydantic_settings"]  # what the command line cannot do without
 KEPT = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|LD_LIBRARY_PATH|DYLD_\w+|SSL_CERT_\w+|BENCHMARKS_CLEAN")
 
 # A child's peak as the kernel tells it includes what its parent held when the child was started. So a small
@@ -80,15 +81,15 @@ def seconds(samples: Sequence[Sample]) -> float:
     return median(sample.seconds for sample in samples)
 
 
-def environment() -> dict[str, str]:
-    """Return the environment that everything is measured in.
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment that everything is measured in, with these settings of the product.
 
     Little is kept of the caller's: nothing that slows a library (the BLAS overrides of some machines do), and none of
     the product's own settings, which could send a benchmark's journal to a real place.
     """
     kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
     ways = [str(ROOT), str(ROOT / "src")]
-    return {**kept, "PYTHONPATH": os.pathsep.join(ways), "BENCHMARKS_CLEAN": "1"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(ways), "BENCHMARKS_CLEAN": "1", **(settings or {})}
 
 
 def start_clean(module: str) -> None:
@@ -98,8 +99,10 @@ def start_clean(module: str) -> None:
         os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], environment())
 
 
-def run(command: Sequence[str], folder: Path) -> Sample:
+def run(command: Sequence[str], folder: Path, settings: Mapping[str, str] | None = None) -> Sample:
     """Run Python with these arguments as a whole process that has folder as its working directory.
+
+    settings: of the product, by environment variable.
 
     Its output is thrown away. Raises Failed with the end of its stderr where it exits with anything but 0 or takes
     longer than LIMIT seconds.
@@ -107,7 +110,7 @@ def run(command: Sequence[str], folder: Path) -> Sample:
     errors = folder / "stderr.txt"
     starter = [sys.executable, "-I", "-S", "-c", STARTER, str(LIMIT), str(errors), sys.executable, *command]
     told = subprocess.run(
-        starter, cwd=folder, env=environment(), check=True, capture_output=True, text=True, timeout=LIMIT + 10
+        starter, cwd=folder, env=environment(settings), check=True, capture_output=True, text=True, timeout=LIMIT + 10
     )
     wall, peak, code = json.loads(told.stdout)
     if code:

@@ -9,10 +9,12 @@ those of trading_playbook.runs, batch by batch, without its places and its clock
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.data import END, START, Bars, make
+from benchmarks.harness import Failed
+from trading_playbook.config import Settings
 from trading_playbook.core.calendar import Calendar
 from trading_playbook.core.costs import NoCost
 from trading_playbook.core.errors import PlaybookError
@@ -24,7 +26,9 @@ from trading_playbook.core.schedule import Schedule
 from trading_playbook.core.strategies import build_strategy
 from trading_playbook.core.strategies.protocol import SessionBatch
 from trading_playbook.feeds.files import FilesFeed
+from trading_playbook.ports import BarFeed
 from trading_playbook.runs.execution import BATCH_ROWS, keep_freed_memory
+from trading_playbook.wiring import build_budget, build_clock, build_feed
 
 CALENDAR = Calendar()
 PLAY = Play(strategy=build_strategy("dp20", {}), cost=NoCost())
@@ -58,6 +62,24 @@ def load_judge_and_write(bars: Bars) -> str:
         keys = [key for ready in prepared for key in ready.keys]
         rows += maker.rows(keys, batch, judged, [flag for ready in prepared for flag in ready.accepted])
     return write_journal(StoredJournal(rows=tuple(map(StoredRow, rows)))).decode()
+
+
+def cached_feed(cache: Path) -> Callable[[], BarFeed]:
+    """Return what builds the feed of a run: Alpaca's, through the cache in this folder, without keys to ask Alpaca."""
+    settings = Settings(_env_file=None, data_cache_dir=str(cache))
+    clock = build_clock()
+    return lambda: build_feed(settings, CALENDAR, clock, build_budget(settings, clock))
+
+
+def read_cached_year(feed: BarFeed, symbol: str) -> int:
+    """Ask a feed what a run over data.START to data.END asks of one symbol; returns how many bars came."""
+    needs, through = PLAY.strategy.needs, CALENDAR.previous(END).date
+    closes = feed.daily_closes([symbol], before=START, count=needs.closes, through=through)[symbol]
+    splits = feed.splits([symbol], through=END)[symbol]
+    bars = feed.bars([symbol], SCHEDULE.timetable.sessions, needs.bar_minutes)[symbol]
+    if isinstance(closes, PlaybookError) or isinstance(splits, PlaybookError) or isinstance(bars, PlaybookError):
+        raise Failed(f"{symbol}: the cache of the benchmark has not all of the year")
+    return len(bars.opened)
 
 
 def entered(judged: Iterable[JudgedSessions]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,9 +25,18 @@ from trading_playbook.version import VERSION
 
 if TYPE_CHECKING:
     from trading_playbook.feeds.alpaca import GetKeys
+
+    # For doors, which know no adapter, to name what they show.
+    from trading_playbook.feeds.cached.inventory import Cache as Cache
+    from trading_playbook.feeds.cached.records import CacheFile as CacheFile
+    from trading_playbook.feeds.cached.records import Holding as Holding
+    from trading_playbook.feeds.cached.records import Inventory as Inventory
+    from trading_playbook.feeds.cached.records import Removal as Removal
     from trading_playbook.runs.standing import Expected
 
 JOURNAL = "trades.csv"
+
+_SHOWN_MONGODB = re.compile(r"(mongodb(?:\+srv)?://[^/]+)/([A-Za-z0-9_-]+)\.([A-Za-z0-9_.-]+)")
 
 TABLE_WRITERS = ("csv", "gcs")
 GCS_FOLDER = "output/trades"
@@ -172,6 +182,14 @@ def _cached(
     return CachedFeed(feed, store, calendar, clock, threads=threads, refresh=refresh)
 
 
+def build_cache(settings: Settings, clock: Clock, budget: RetryBudget) -> Cache:
+    """The files of the cache, to be looked at and taken out."""
+    from trading_playbook.feeds.cached.inventory import Cache
+
+    store, threads = _store(settings.data_cache_dir, clock, budget)
+    return Cache(store, Calendar(settings.calendar_overrides), threads=threads)
+
+
 def _store(place: str, clock: Clock, budget: RetryBudget) -> tuple[ObjectStore, int]:
     """The store at a folder or at gs://BUCKET/FOLDER, and how many of its objects are read or written at once."""
     if not is_address(place):
@@ -307,7 +325,27 @@ def _journal_in_bucket(given: str, clock: Clock, budget: RetryBudget) -> Journal
 def _journal_in_mongodb(
     settings: Settings, clock: Clock, budget: RetryBudget, address: str | None = None
 ) -> JournalPlace:
-    raise FixConfig("mongodb is not wired yet")
+    """The journal in a collection, by MONGODB_CONNECTION or by an address that a person gives.
+
+    An address as journals show it, mongodb://HOST/DATABASE.COLLECTION, is reached with the configured user and password
+    where the host is the configured one.
+    """
+    from trading_playbook.journals.mongo.connection import MongoPlace
+    from trading_playbook.journals.mongo.journal import MongoJournal
+    from trading_playbook.journals.mongo.runs import MongoRunLog
+
+    database, collection = settings.mongodb_database, settings.mongodb_collection
+    connection = build_secrets(settings, clock, budget).get("MONGODB_CONNECTION")
+    if shown := _SHOWN_MONGODB.fullmatch(address or ""):
+        server, database, collection = shown.groups()
+        of_the_settings = connection and MongoPlace(connection, database, collection, clock, budget).place == address
+        connection = connection if of_the_settings else server
+    elif address:
+        connection = address
+    if connection is None:
+        raise FixConfig("the mongodb writer needs MONGODB_CONNECTION, such as mongodb://localhost:27017")
+    place = MongoPlace(connection, database, collection, clock, budget)
+    return JournalPlace(MongoJournal(place), MongoRunLog(place))
 
 
 def _table(store: ObjectStore, key: str) -> JournalPlace:

@@ -92,9 +92,16 @@ class BarFeedContract:
                         getattr(lay_out(together[symbol], timetable, self.MINUTES).grid, name),
                     )
 
-    def test_the_first_session_does_not_depend_on_what_is_asked_for(self, feed: BarFeed) -> None:
+    def test_the_first_session_is_not_after_the_first_that_is_asked_for(self, feed: BarFeed) -> None:
         for sessions in (self.SESSIONS, self.SESSIONS[-1:]):
-            assert {bars.first_session for bars in self.bars(feed, sessions).values()} == {self.FIRST}
+            for bars in self.bars(feed, sessions).values():
+                assert bars.first_session is not None
+                assert self.FIRST <= bars.first_session <= sessions[0].date
+
+    def test_the_first_session_is_exact_where_one_before_it_is_asked_for(self, feed: BarFeed) -> None:
+        around = (CALENDAR.previous(self.FIRST), *CALENDAR.sessions(self.FIRST, self.FIRST))
+        for _ in range(2):
+            assert {bars.first_session for bars in self.bars(feed, around).values()} == {self.FIRST}
 
     def test_closes_reach_back_as_far_as_is_asked_for_and_on_to_the_last_day(self, feed: BarFeed) -> None:
         before, through = self.SESSIONS[2].date, self.SESSIONS[-2].date
@@ -116,10 +123,11 @@ class BarFeedContract:
             for symbol, daily in self.closes(feed, part, part).items():
                 assert by_day(daily).items() <= by_day(whole[symbol]).items()
 
-    def test_the_first_close_does_not_depend_on_what_is_asked_for(self, feed: BarFeed) -> None:
+    def test_the_first_close_is_not_after_those_that_are_asked_for(self, feed: BarFeed) -> None:
         for before in (self.SESSIONS[0].date, self.SESSIONS[-1].date):
-            daily = self.closes(feed, before, self.SESSIONS[-1].date)
-            assert {closes.first_session for closes in daily.values()} == {self.FIRST_CLOSE}
+            for closes in self.closes(feed, before, self.SESSIONS[-1].date).values():
+                assert closes.first_session is not None
+                assert self.FIRST_CLOSE <= closes.first_session <= day_of(closes.days[0])
 
     def test_splits_are_told_by_symbol_up_to_a_day(self, feed: BarFeed) -> None:
         answers = feed.splits(self.KNOWN, through=self.SESSIONS[-1].date)

@@ -10,11 +10,16 @@ import pytest
 
 from tests.contracts.bar_feed import BarFeedContract
 from tests.support.bars import CALENDAR, closes_by_day, daily_closes, minute_bars, write_folder
+from tests.support.clocks import ManualClock
+from tests.support.memory_store import MemoryStore
+from tests.support.scripted_feed import RefusingStore, evening
 from trading_playbook.core.bars import COLUMNS, Bars
 from trading_playbook.core.daily import Split
+from trading_playbook.core.errors import FixConfig
+from trading_playbook.feeds.cached import CachedFeed
 from trading_playbook.feeds.files import FilesFeed
 from trading_playbook.feeds.simulated import SimulatedFeed
-from trading_playbook.ports import BarFeed
+from trading_playbook.ports import BarFeed, ObjectStore
 
 
 class FilesContract(BarFeedContract):
@@ -31,6 +36,9 @@ class FilesContract(BarFeedContract):
 
     @pytest.fixture
     def feed(self, tmp_path: Path) -> BarFeed:
+        return self.files(tmp_path)
+
+    def files(self, tmp_path: Path) -> FilesFeed:
         write_folder(
             tmp_path,
             [self.made(symbol) for symbol in self.KNOWN],
@@ -71,3 +79,50 @@ class TestSimulated(BarFeedContract):
     @pytest.fixture
     def feed(self) -> BarFeed:
         return SimulatedFeed(CALENDAR)
+
+
+def behind_a_cache(feed: BarFeed, store: ObjectStore) -> CachedFeed:
+    return CachedFeed(feed, store, CALENDAR, ManualClock(evening("2025-12-03")), threads=2)
+
+
+class TestFilesBehindAColdCache(FilesContract):
+    LENGTH = 2
+
+    @pytest.fixture
+    def feed(self, tmp_path: Path) -> BarFeed:
+        return behind_a_cache(self.files(tmp_path), MemoryStore())
+
+
+class TestFilesBehindAWarmCache(FilesContract):
+    LENGTH = 2
+
+    @pytest.fixture
+    def feed(self, tmp_path: Path) -> BarFeed:
+        store = MemoryStore()
+        self.ask_all(behind_a_cache(self.files(tmp_path), store))
+        assert len(store.keys("")) == 3 * (1 + 2)
+        return behind_a_cache(self.files(tmp_path), store)
+
+    def ask_all(self, feed: BarFeed) -> None:
+        for _ in range(2):
+            self.bars(feed)
+            self.closes(feed, self.SESSIONS[0].date, self.SESSIONS[-1].date)
+            feed.splits(self.KNOWN, through=self.SESSIONS[-1].date)
+
+
+class TestFilesOfOneMinuteBehindACache(TestFilesBehindAWarmCache):
+    LENGTH = 1
+
+
+class TestFilesBehindACacheThatRefuses(FilesContract):
+    LENGTH = 2
+
+    @pytest.fixture
+    def feed(self, tmp_path: Path) -> BarFeed:
+        return behind_a_cache(self.files(tmp_path), RefusingStore(FixConfig("no such bucket")))
+
+
+class TestSimulatedBehindACache(TestSimulated):
+    @pytest.fixture
+    def feed(self) -> BarFeed:
+        return behind_a_cache(SimulatedFeed(CALENDAR), MemoryStore())

@@ -67,7 +67,11 @@ def test_looking_at_a_journal_loads_no_pandas_and_an_export_no_more_than_it_writ
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--bogus"], [], ["--start", "2025-02-30"]], ids=" ".join)
 def test_help_and_usage_errors_load_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
-    for module, first in (("trading_playbook.cli.backtest", []), ("trading_playbook.cli.main", ["backtest"])):
+    for module, first in (
+        ("trading_playbook.cli.backtest", []),
+        ("trading_playbook.cli.main", ["backtest"]),
+        ("trading_playbook.cli.main", ["cache", "prune"]),
+    ):
         script = (
             f"from {module} import main\n"
             "import contextlib, io\n"

@@ -51,14 +51,15 @@ class Told:
 
 
 class Door:
-    """`trading-playbook backtest` in this process."""
+    """`trading-playbook backtest`, or another of its commands, in this process."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], *command: str) -> None:
         self._capsys = capsys
+        self._command = command or ("backtest",)
 
     def __call__(self, *arguments: object) -> Told:
         """Call the command and hear it out. Fails where it ends by anything but an exit code."""
-        return self.command("backtest", *arguments)
+        return self.command(*self._command, *arguments)
 
     def command(self, *arguments: object) -> Told:
         """Any command of `trading-playbook`, in the same way."""

@@ -23,12 +23,17 @@ def refusal(error: PlaybookError) -> dict[str, object]:
     return {"outcome": outcome_of(error), "errors": [error_facts(error)]}
 
 
+def show_refusal(error: PlaybookError) -> None:
+    """The refusal on stdout; where that cannot be written, the exit code must do."""
+    with suppress(RetryLater, BrokenPipeError):
+        show_json(refusal(error))
+
+
 def answering(work: Callable[[], int], *, as_json: bool) -> int:
     """Do a command's work; a refusal is told in JSON too where that was asked for."""
     try:
         return work()
     except PlaybookError as error:
         if as_json:
-            with suppress(RetryLater, BrokenPipeError):
-                show_json(refusal(error))
+            show_refusal(error)
         raise

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from trading_playbook.core.errors import PlaybookError
@@ -38,6 +39,14 @@ def moment(text: str) -> datetime:
         f"{text[:40]!r} is no moment from {YEARS[0]} to {YEARS[-1]}; expected a date and time with Z or an offset, "
         "as 2026-11-27T13:20:00-05:00"
     )
+
+
+def month(text: str) -> str:
+    """A month as YYYY-MM, also that of a date."""
+    with suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", text, re.ASCII):
+            return f"{date.fromisoformat(text if len(text) > 7 else f'{text}-01'):%Y-%m}"
+    raise argparse.ArgumentTypeError(f"{text[:40]!r} is no month; expected YYYY-MM, or a date YYYY-MM-DD")
 
 
 def path(text: str) -> str:

@@ -6,11 +6,10 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_playbook.cli.answers import refusal, show_json
+from trading_playbook.cli.answers import show_json, show_refusal
 from trading_playbook.cli.arguments import argument, moment, path
 from trading_playbook.cli.process import BUG, LATER, exit_code, guarded, show, tell
 from trading_playbook.cli.settings import add_cloud, add_log_level, open_settings
@@ -127,8 +126,7 @@ def backtest(chosen: argparse.Namespace) -> int:
         for warning in warnings:
             tell(f"warning: {warning}")
         if chosen.json:
-            with suppress(RetryLater, BrokenPipeError):
-                show_json(refusal(error))
+            show_refusal(error)
         raise
     code = exit_code(report.error)
     try:

@@ -8,3 +8,4 @@ from trading_playbook.config.loading import load_settings as load_settings
 from trading_playbook.config.settings import ENV_FILE as ENV_FILE
 from trading_playbook.config.settings import WRITERS as WRITERS
 from trading_playbook.config.settings import Settings as Settings
+from trading_playbook.config.settings import with_cache_at as with_cache_at

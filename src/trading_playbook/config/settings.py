@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trading_playbook.core.calendar import parse_overrides
 from trading_playbook.core.costs import parse_cost
-from trading_playbook.core.errors import PlaybookError
+from trading_playbook.core.errors import FixRequest, PlaybookError
 from trading_playbook.core.parsing import is_address, parse_choices, parse_symbols
 from trading_playbook.core.secret_reference import SecretReference, is_reference
 
@@ -152,3 +152,11 @@ class Settings(BaseSettings):
 
 SECRETS = frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
 """The fields that hold keys and the like, which are never shown."""
+
+
+def with_cache_at(settings: Settings, place: str) -> Settings:
+    """The settings with the cache at another folder or bucket. FixRequest where it can lie at none such."""
+    try:
+        return settings.model_copy(update={"data_cache_dir": _parse_place(place.strip())})
+    except ValueError as error:
+        raise FixRequest(f"the cache cannot lie at {place[:60]!r}: {error}") from None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from trading_playbook.ports import Clock
+if TYPE_CHECKING:
+    from trading_playbook.ports import Clock
 
 
 class RetryBudget:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
 
-from trading_playbook.ports import Clock
+if TYPE_CHECKING:
+    from trading_playbook.ports import Clock
+
 
 WINDOW_SECONDS = 60.0
 

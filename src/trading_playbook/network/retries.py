@@ -18,6 +18,9 @@ TEMPORARY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 CALL_SECONDS = 60.0
 """How long one attempt may take from its beginning to the last byte of its answer."""
 
+LONGEST_ASKED_SECONDS = 24 * 3_600.0
+"""What asks for a longer wait than this does not mean it."""
+
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 8.0
 
@@ -53,9 +56,12 @@ def with_retries(
         if wait:
             budget.wait(wait)
         in_turn()
+        seconds = min(CALL_SECONDS, budget.left)
+        if seconds <= 0:  # others have spent it meanwhile
+            break
         try:
             with budget.lost_unless_done():
-                return attempt(min(CALL_SECONDS, budget.left))
+                return attempt(seconds)
         except Temporary as error:
             trouble = error
     raise RetryLater(trouble.message, retry_after_seconds=max(trouble.wait_seconds, 60.0)) from trouble
@@ -64,19 +70,29 @@ def with_retries(
 def asked_wait(headers: Mapping[str, str], now: datetime) -> float:
     """The seconds that an answer asks to be left alone: Retry-After, else X-RateLimit-Reset; 0 where it asks nothing.
 
-    Retry-After is a number of seconds or a date (RFC 9110, 10.2.3); X-RateLimit-Reset a time in seconds since 1970.
+    Retry-After is a number of seconds or a date (RFC 9110, 10.2.3); X-RateLimit-Reset a time in seconds since 1970,
+    which counts where no call is left, for good answers tell of it too. Both are times of the other side's clock: they
+    are taken from its Date, and from `now` where it has none.
     """
+    now = _moment(headers.get("Date", "")) or now
+    after, reset = headers.get("Retry-After", "").strip(), headers.get("X-RateLimit-Reset", "").strip()
+    wait = 0.0
+    if after.replace(".", "", 1).isdecimal():
+        wait = float(after)
+    elif moment := _moment(after):
+        wait = (moment - now).total_seconds()
+    elif reset.replace(".", "", 1).isdecimal() and headers.get("X-RateLimit-Remaining", "0").strip() == "0":
+        wait = float(reset) - now.timestamp()
+    return min(max(0.0, wait), LONGEST_ASKED_SECONDS)
+
+
+def _moment(text: str) -> datetime | None:
+    """The time that a date of HTTP means; None where it is none."""
     try:
-        if (after := headers.get("Retry-After", "").strip()) != "":
-            if after.replace(".", "", 1).isdecimal():
-                return float(after)
-            moment = parsedate_to_datetime(after)
-            return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
-        if (reset := headers.get("X-RateLimit-Reset", "").strip()) != "":
-            return max(0.0, float(reset) - now.timestamp())
-    except (ValueError, OverflowError, TypeError):
-        pass
-    return 0.0
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
 
 
 def _backoff(tried: int) -> float:

@@ -125,7 +125,7 @@ def _judge(
     done, total = 0, sum(map(len, plan.sessions.values()))
     if total > BATCH_ROWS:
         keep_freed_memory()
-    for sessions in _batches(plan.sessions):
+    for sessions in in_batches(plan.sessions):
         with watch.stage("fetch"):
             fetched = fetch(request, tools, sessions, harvest)
         with watch.stage("judge"):
@@ -154,7 +154,7 @@ def keep_freed_memory() -> None:
     np.empty(_LARGEST_KEPT, dtype=np.uint8)
 
 
-def _batches(sessions: Sessions) -> Iterator[Sessions]:
+def in_batches(sessions: Sessions) -> Iterator[Sessions]:
     """The symbols in groups of about BATCH_ROWS sessions, in their order; symbols without a session are left out."""
     batch: dict[str, tuple[Session, ...]] = {}
     for symbol, own in sessions.items():

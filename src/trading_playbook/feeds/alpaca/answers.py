@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from trading_playbook.core.bars import PRICES, SECOND, FloatArray, IntArray
+from trading_playbook.core.bars import SECOND, FloatArray, IntArray
 from trading_playbook.core.daily import Split
 from trading_playbook.core.errors import CheckData
 from trading_playbook.network.retries import Temporary
@@ -18,9 +17,14 @@ from trading_playbook.network.retries import Temporary
 _FIELDS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 _SPLITS = ("forward_splits", "reverse_splits")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_DAY_SECONDS = 86_400
-_NEW_YORK_MIDNIGHTS = (4 * 3_600, 5 * 3_600)
-"""Seconds after midnight UTC, in summer and in winter."""
+_DAY = 86_400 * SECOND
+_NEW_YORK_MIDNIGHTS = (4 * 3_600 * SECOND, 5 * 3_600 * SECOND)
+"""Nanoseconds after midnight UTC, in summer and in winter."""
+
+_LARGEST = 2**1023
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_SECOND = 2**33
+"""In 2242; nanoseconds since 1970 of later times soon need more than 64 bits."""
 
 
 def bars_page(answer: Any) -> tuple[Mapping[str, Sequence[Any]], str | None]:
@@ -39,34 +43,28 @@ def bars_page(answer: Any) -> tuple[Mapping[str, Sequence[Any]], str | None]:
 def splits_page(answer: Any) -> tuple[Sequence[tuple[str, Split | CheckData]], str | None]:
     """Each split of a page with its symbol, CheckData in the place of one that cannot be read, and the next page.
 
-    Raises Temporary where the answer has another form.
+    Raises Temporary where the answer has another form, or a split no symbol.
     """
     actions = answer.get("corporate_actions") if isinstance(answer, dict) else None
-    splits = [actions.get(kind) or [] for kind in _SPLITS] if isinstance(actions, dict) else [None]
-    if not all(isinstance(kind, list) for kind in splits):
+    splits: list[Any] = []
+    for kind in _SPLITS:
+        own = actions.get(kind, []) if isinstance(actions, dict) else 0
+        splits += own if isinstance(own, list) else [] if own is None else [own]
+    if not all(isinstance(split, dict) and isinstance(split.get("symbol"), str) for split in splits):
         raise Temporary("an answer of Alpaca's has no corporate actions in the form that is known")
-    found = []
-    for action in chain.from_iterable(filter(None, splits)):
-        symbol = str(action.get("symbol", "")) if isinstance(action, dict) else ""
-        found.append((symbol, _split(symbol, action)))
-    return found, _next_page(answer)
+    return [(split["symbol"], _split(split["symbol"], split)) for split in splits], _next_page(answer)
 
 
 def columns_of(symbol: str, bars: Sequence[Any], minutes: int) -> tuple[IntArray, dict[str, FloatArray]]:
     """Opening times, nanoseconds since 1970 UTC, and columns of bars; NaN where a price is no number.
 
-    A null in the place of a bar becomes a bar without prices at the time that the place means, so that the checks of
-    the core tell of it. Raises CheckData where a time or a volume cannot be read, or nothing tells a bar's time.
+    A null in the place of a bar becomes a bar without prices at each time that the place may mean, so that the checks
+    of the core tell of it. Raises CheckData where a time cannot be read, or nothing tells a bar's time.
     """
     if not all(isinstance(bar, dict) for bar in bars):
         bars = _without_nulls(symbol, bars, minutes)
     opened = _instants(symbol, [bar.get("t") for bar in bars])
-    columns = {name: _numbers([bar.get(field) for bar in bars]) for name, field in _FIELDS.items()}
-    lacking = np.flatnonzero(~(columns["volume"] >= 0) & ~np.isnan([columns[name] for name in PRICES]).any(axis=0))
-    if len(lacking):
-        at = bars[int(lacking[0])]["t"]
-        raise CheckData(f"{symbol} {at}: volume is missing or no number of shares", symbol=symbol, field="volume")
-    return opened * SECOND if len(opened) else opened, columns
+    return opened, {name: _numbers([bar.get(field) for bar in bars]) for name, field in _FIELDS.items()}
 
 
 def closes_in(symbol: str, bars: Sequence[Any]) -> tuple[IntArray, FloatArray]:
@@ -77,7 +75,7 @@ def closes_in(symbol: str, bars: Sequence[Any]) -> tuple[IntArray, FloatArray]:
     if not all(isinstance(bar, dict) for bar in bars):
         raise CheckData(f"{symbol}: a daily bar is null", kind="bad_close", symbol=symbol, field="close")
     stamps = _instants(symbol, [bar.get("t") for bar in bars])
-    odd = np.flatnonzero(np.logical_and.reduce([stamps % _DAY_SECONDS != midnight for midnight in _NEW_YORK_MIDNIGHTS]))
+    odd = np.flatnonzero(np.logical_and.reduce([stamps % _DAY != midnight for midnight in _NEW_YORK_MIDNIGHTS]))
     if len(odd):
         at = bars[int(odd[0])]["t"]
         raise CheckData(
@@ -86,22 +84,26 @@ def closes_in(symbol: str, bars: Sequence[Any]) -> tuple[IntArray, FloatArray]:
             symbol=symbol,
             field="timestamp",
         )
-    return stamps // _DAY_SECONDS, _numbers([bar.get("c") for bar in bars])
+    return stamps // _DAY, _numbers([bar.get("c") for bar in bars])
 
 
 def asset_status(answer: Any) -> str:
-    """How the broker calls the state of an asset, active or inactive. Raises Temporary at another form."""
+    """How the broker calls the state of an asset: active, inactive, or unknown. Raises Temporary at another form."""
     if not isinstance(answer, dict):
         raise Temporary("an asset came in no form that is known")
-    return str(answer.get("status", "unknown"))[:20]
+    status = answer.get("status")
+    return str(status) if status in ("active", "inactive") else "unknown"
 
 
 def closing_times(answer: Any) -> Mapping[date, time]:
-    """The closing time in New York by session. Raises Temporary where the answer has another form."""
+    """The closing time in New York by session. Raises Temporary where the answer has another form, or no session."""
     try:
-        return {date.fromisoformat(day["date"]): time.fromisoformat(day["close"]) for day in answer}
+        times = {date.fromisoformat(day["date"]): time.fromisoformat(day["close"]) for day in answer}
     except (TypeError, KeyError, ValueError):
-        raise Temporary("the broker's calendar came in no form that is known") from None
+        times = {}
+    if not times or any(closes.tzinfo for closes in times.values()):
+        raise Temporary("the broker's calendar came in no form that is known, or empty")
+    return times
 
 
 def _next_page(answer: dict[str, Any]) -> str | None:
@@ -111,11 +113,11 @@ def _next_page(answer: dict[str, Any]) -> str | None:
     return token
 
 
-def _split(symbol: str, told: Any) -> Split | CheckData:
+def _split(symbol: str, told: Mapping[str, Any]) -> Split | CheckData:
     try:
         ex_date = date.fromisoformat(told["ex_date"])
         old, new = float(told["old_rate"]), float(told["new_rate"])
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         ex_date, old, new = date.min, 0.0, 0.0
     if not (0 < old < np.inf and 0 < new < np.inf):
         return CheckData(
@@ -125,42 +127,54 @@ def _split(symbol: str, told: Any) -> Split | CheckData:
 
 
 def _without_nulls(symbol: str, bars: Sequence[Any], minutes: int) -> list[dict[str, Any]]:
-    """The bars with an empty one for each null, timed by the bar before it, else by the one after."""
-    whole: list[dict[str, Any]] = []
-    for place, bar in enumerate(bars):
+    """The bars with empty ones for each null: just after the bar before it, and just before the bar after it.
+
+    Between the last bar of a session and the first of the next one, a null may mean either.
+    """
+    whole = [bar for bar in bars if isinstance(bar, dict)]
+    known = _instants(symbol, [bar.get("t") for bar in whole]).tolist()
+    if not known:
+        raise CheckData(f"{symbol}: a bar is null, and nothing tells of when it is", symbol=symbol, field="timestamp")
+    passed = 0
+    for bar in bars:
         if isinstance(bar, dict):
-            whole.append(bar)
+            passed += 1
             continue
-        before = whole[-1].get("t") if whole else None
-        after = next((later.get("t") for later in bars[place:] if isinstance(later, dict)), None)
-        known, step = (before, minutes) if before else (after, -minutes)
-        if not isinstance(known, str) or not _STAMP.fullmatch(known):
-            raise CheckData(
-                f"{symbol}: a bar is null, and nothing tells of when it is", symbol=symbol, field="timestamp"
-            )
-        moment = datetime.fromisoformat(known).astimezone(UTC) + timedelta(minutes=step)
-        whole.append({"t": f"{moment:%Y-%m-%dT%H:%M:%SZ}", "v": 0})
+        times = [at + minutes * 60 * SECOND for at in known[:passed][-1:]]
+        times += [at - minutes * 60 * SECOND for at in known[passed : passed + 1]]
+        whole += [{"t": f"{np.datetime64(at // SECOND, 's')}Z"} for at in dict.fromkeys(times)]
     return whole
 
 
 def _instants(symbol: str, texts: Sequence[Any]) -> IntArray:
-    """Seconds since 1970 UTC of RFC 3339 times. Raises CheckData at what is none."""
+    """Nanoseconds since 1970 UTC of RFC 3339 times. Raises CheckData at what is none."""
     if all(type(text) is str and len(text) == 20 and text[-1] == "Z" and text[10] == "T" for text in texts):
         try:
-            return np.array([text[:-1] for text in texts], dtype="datetime64[s]").astype(np.int64)
+            seconds = np.array([text[:-1] for text in texts], dtype="datetime64[s]").astype(np.int64)
+            if np.all((seconds >= 0) & (seconds < _LATEST_SECOND)):
+                return seconds * SECOND
         except ValueError:
             pass
-    for text in texts:
-        if not isinstance(text, str) or not _STAMP.fullmatch(text):
-            raise CheckData(f"{symbol}: a bar has {str(text)[:40]!r} for its time", symbol=symbol, field="timestamp")
+    return np.array([_instant(symbol, text) for text in texts], dtype=np.int64)
+
+
+def _instant(symbol: str, text: Any) -> int:
+    """As _instants, of one time, with a fraction of a second or an offset too."""
     try:
-        return np.array([int(datetime.fromisoformat(text).timestamp()) for text in texts], dtype=np.int64)
+        if isinstance(text, str) and _STAMP.fullmatch(text):
+            passed = (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1) * 1_000
+            if 0 <= passed < _LATEST_SECOND * SECOND:
+                return passed
     except ValueError:
-        raise CheckData(f"{symbol}: a bar has a time that is none", symbol=symbol, field="timestamp") from None
+        pass
+    raise CheckData(f"{symbol}: a bar has {str(text)[:40]!r} for its time", symbol=symbol, field="timestamp")
 
 
 def _numbers(values: Sequence[Any]) -> FloatArray:
-    """Numbers as float64, NaN for what is none: a null, a text, a truth value."""
+    """Numbers as float64, NaN for what is none: a null, a text, a truth value, what float64 cannot hold."""
     if not set(map(type, values)) <= {int, float}:
         values = [value if type(value) in (int, float) else np.nan for value in values]
-    return np.array(values, dtype=np.float64)
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return np.array([value if abs(value) < _LARGEST else np.nan for value in values], dtype=np.float64)

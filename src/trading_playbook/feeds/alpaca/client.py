@@ -172,7 +172,7 @@ class AlpacaClient:
         """What an answer with another status than 200 means."""
         url, said = self._urls[name], self._said(body)
         told = f"{url} answers {status}{f' ({said})' if said else ''}"
-        if status in TEMPORARY_STATUSES:
+        if status in TEMPORARY_STATUSES or status >= 500:
             return Temporary(told, wait_seconds)
         if "subscription" in said.lower():
             return _of_the_plan(told, "recent" in said.lower() or "15 minutes" in said.lower())
@@ -181,8 +181,10 @@ class AlpacaClient:
             return _KeysRefused(
                 FixConfig(f"{told}: check that ALPACA_API_KEY and ALPACA_SECRET_KEY are a valid pair{paper}")
             )
-        if status in (400, 404, 422):
+        if status in (400, 422):
             return FixRequest(told)
+        if status == 414:
+            return FixRequest(f"{told}: too many symbols for one address")
         setting = "ALPACA_DATA_URL" if name == "data" else "ALPACA_TRADING_URL"
         return FixConfig(f"{told}, which is no answer of Alpaca's: check {setting}")
 
@@ -190,10 +192,13 @@ class AlpacaClient:
         """The message of an answer, cut to one short line; what it repeats of the keys is taken out."""
         try:
             found = json.loads(body)
-            said = str(found.get("message", "")) if isinstance(found, dict) else ""
-        except ValueError:
-            said = ""
-        for secret in self._known:
+        except (ValueError, RecursionError):
+            found = None
+        said = found.get("message") if isinstance(found, dict) else None
+        if not isinstance(said, str):
+            return ""
+        # The longer one first: it may hold the other.
+        for secret in sorted(self._known, key=len, reverse=True):
             said = said.replace(secret, "***")
         return "".join(letter if letter.isprintable() else " " for letter in said)[:_SHOWN].strip()
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from trading_playbook.core.bars import COLUMNS, Bars, FloatArray, IntArray
-from trading_playbook.core.calendar import Calendar, Session
+from trading_playbook.core.bars import COLUMNS, PRICES, SECOND, Bars, FloatArray, IntArray
+from trading_playbook.core.calendar import Calendar, Session, new_york_date, new_york_time
 from trading_playbook.core.daily import DailyCloses, Split, day_number, day_of
-from trading_playbook.core.errors import PlaybookError
+from trading_playbook.core.errors import CheckData, PlaybookError
 from trading_playbook.core.schedule import Timetable
 from trading_playbook.feeds.alpaca.absences import Absences
 from trading_playbook.feeds.alpaca.answers import closes_in, closing_times, columns_of
@@ -24,7 +24,12 @@ from trading_playbook.ports import Usage
 _DAY_MINUTES = 960
 """Of a day in which there may be bars: 04:00 to 20:00."""
 
+_WINDOW = 3 * PAGE
+"""Bars of one question: a month of a symbol fits, and most symbols have bars in a half of those minutes."""
+
 _LAST_SECOND = time(23, 59, 59)
+
+_LONGEST_CLOSURE = timedelta(days=10)
 
 Columns = tuple[IntArray, dict[str, FloatArray]]
 """Opening times and values of some bars of one symbol."""
@@ -81,18 +86,22 @@ class AlpacaFeed:
         return self._questions.splits(symbols, through)
 
     def closing_times(self, first: date, last: date) -> Mapping[date, time] | None:
-        return self._client.trading("/calendar", {"start": str(first), "end": str(last)}, closing_times)
+        # From a few days before, for an answer without any session means trouble, and no closed exchange.
+        asked = {"start": str(first - _LONGEST_CLOSURE), "end": str(last)}
+        times = self._client.trading("/calendar", asked, closing_times)
+        return {day: closes for day, closes in times.items() if first <= day <= last}
 
     def _closes(self, symbols: Sequence[str], begin: date, through: date) -> dict[str, DailyCloses | PlaybookError]:
         """The closes from begin to through, both in; first_session is that of the first of them."""
         if through < begin:
-            return {symbol: _daily(symbol, ()) for symbol in symbols}
+            return {symbol: _daily_within(begin, through, symbol, ()) for symbol in symbols}
         session = self._calendar.session(through)
         end = datetime.combine(through, _LAST_SECOND, UTC)
         # A free plan must not ask for the last minutes, not even of a daily bar.
         end = min(end, session.closes - timedelta(seconds=1)) if session else end
         start = datetime.combine(begin, time(0), UTC)
-        return self._questions.bars(symbols, "1Day", start, end, most=(through - begin).days + 1, read=_daily)
+        read = partial(_daily_within, begin, through)
+        return self._questions.bars(symbols, "1Day", start, end, most=(through - begin).days + 1, read=read)
 
     def _window(
         self, symbols: Sequence[str], window: Sequence[Session], minutes: int
@@ -110,14 +119,14 @@ class AlpacaFeed:
 
 
 def _windows(sessions: Sequence[Session], symbols: int, minutes: int) -> Iterator[Sequence[Session]]:
-    """The sessions in stretches whose bars, those outside regular hours too, fit a page; one session at least."""
+    """The sessions in stretches whose bars, those outside regular hours too, fit a few pages; one session at least."""
     if not symbols:
         return
-    most = max(1, PAGE // (symbols * _DAY_MINUTES // minutes))
+    most = max(1, _WINDOW // (symbols * _DAY_MINUTES // minutes))
     stretch: list[Session] = []
     for session in sessions:
         # What lies between two sessions of a stretch is fetched with them, so it must not be long.
-        if stretch and (len(stretch) == most or (session.date - stretch[0].date).days > 2 * most):
+        if stretch and (len(stretch) == most or (session.date - stretch[0].date).days > 2 * len(stretch) + 7):
             yield stretch
             stretch = []
         stretch.append(session)
@@ -126,11 +135,25 @@ def _windows(sessions: Sequence[Session], symbols: int, minutes: int) -> Iterato
 
 
 def _inside(timetable: Timetable, minutes: int, symbol: str, bars: Sequence[Any]) -> Columns:
-    """The bars in the regular hours of some sessions."""
+    """The bars in the regular hours of some sessions. Raises CheckData where one lacks nothing but its volume."""
     opened, columns = columns_of(symbol, bars, minutes)
     row = np.searchsorted(timetable.opens, opened, side="right") - 1
     kept = (row >= 0) & (opened < timetable.closes[row])
-    return opened[kept], {name: column[kept] for name, column in columns.items()}
+    opened, columns = opened[kept], {name: column[kept] for name, column in columns.items()}
+    # Of what else is wrong with a bar the core tells.
+    prices = ~np.isnan([columns[name] for name in PRICES]).any(axis=0)
+    lacking = np.flatnonzero(prices & ~((columns["volume"] >= 0) & np.isfinite(columns["volume"])))
+    if len(lacking):
+        at = datetime.fromtimestamp(int(opened[lacking[0]]) / SECOND, UTC)
+        day, label = new_york_date(at), f"{new_york_time(at):%H:%M}"
+        raise CheckData(
+            f"{symbol} {day} {label}: volume is missing or no number of shares",
+            symbol=symbol,
+            session=day,
+            bar=label,
+            field="volume",
+        )
+    return opened, columns
 
 
 def _joined(symbol: str, minutes: int, pieces: Sequence[Columns]) -> Bars:
@@ -141,8 +164,11 @@ def _joined(symbol: str, minutes: int, pieces: Sequence[Columns]) -> Bars:
     return Bars(symbol=symbol, minutes=minutes, opened=opened, first_session=None, **columns).take(order)
 
 
-def _daily(symbol: str, bars: Sequence[Any]) -> DailyCloses:
+def _daily_within(begin: date, through: date, symbol: str, bars: Sequence[Any]) -> DailyCloses:
+    """The closes of the days from begin to through, both in, and of no others that came with them."""
     days, closes = closes_in(symbol, bars)
+    asked = (days >= day_number(begin)) & (days <= day_number(through))
+    days, closes = days[asked], closes[asked]
     first = day_of(int(days.min())) if len(days) else None
     return DailyCloses(symbol=symbol, days=days, closes=closes, first_session=first)
 

@@ -18,8 +18,8 @@ PAGE = 10_000
 """Bars on a page, of all its symbols together: the most that Alpaca gives."""
 
 MOST_PAGES = 200
-MOST_SYMBOLS = 500
-"""Of one request, so that its address keeps to the lengths that servers take."""
+MOST_SYMBOLS = 600
+"""Of one request, so that its address keeps to the lengths that servers take: the S&P 500 makes 3,000 letters."""
 
 _SPLITS_LATE = timedelta(days=14)
 """Corporate actions are searched by the day they are processed, which may lie after their ex-date."""
@@ -135,7 +135,7 @@ def _of_each(
 ) -> dict[str, Answer | PlaybookError]:
     """The answer or the error of each symbol; symbols share requests as long as none spoils them for the others.
 
-    Alpaca refuses a request as a whole for one symbol that it does not like.
+    Alpaca refuses a request as a whole for one symbol that it does not like, and says that it is for a symbol.
     """
     answers: dict[str, Answer | PlaybookError] = {}
     groups = [symbols[place : place + MOST_SYMBOLS] for place in range(0, len(symbols), MOST_SYMBOLS)]
@@ -146,9 +146,11 @@ def _of_each(
         except FixRequest as error:
             if len(group) == 1:
                 answers[group[0]] = FixRequest(f"{group[0]}: {error.message}", symbol=group[0])
-            else:
+            elif "symbol" in error.message.lower():
                 half = len(group) // 2
                 groups[:0] = [group[:half], group[half:]]
+            else:
+                answers |= dict.fromkeys(group, error)
         except (FixConfig, RetryLater) as error:
             answers |= dict.fromkeys(group, error)
     return answers

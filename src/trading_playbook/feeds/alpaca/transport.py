@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from alpaca.common.rest import RESTClient
 from requests import RequestException, Response
-from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
+from urllib3.exceptions import LocationValueError
 
 from trading_playbook.core.errors import FixConfig
 from trading_playbook.network.deadlines import DeadlineAdapter, ending_within
@@ -41,15 +42,19 @@ class Host(RESTClient):
             self._timeouts = deadline.timeouts
             try:
                 with cast(Response, self._request("GET", path, params, api_version=version)) as response:
-                    return response, _body(response)
-            except (InvalidSchema, InvalidURL, MissingSchema):
+                    body = _body(response)
+            except InvalidProxyURL:
+                raise FixConfig(f"{url} cannot be reached: the proxy in the environment is no address") from None
+            except (InvalidSchema, InvalidURL, MissingSchema, LocationValueError):
                 raise FixConfig(
                     f"{url} is no address of a server: mend ALPACA_DATA_URL or ALPACA_TRADING_URL"
                 ) from None
             except (RequestException, OSError) as error:
-                if deadline.passed:
-                    raise Temporary(f"{url} gave no whole answer within {seconds:.0f} seconds") from None
-                raise Temporary(f"{url} could not be read: {type(error).__name__}") from None
+                if not deadline.passed:
+                    raise Temporary(f"{url} could not be read: {type(error).__name__}") from None
+        if deadline.passed:  # what was read then may look whole, and is not
+            raise Temporary(f"{url} gave no whole answer within {seconds:.0f} seconds")
+        return response, body
 
     def close(self) -> None:
         self._session.close()

@@ -1,4 +1,4 @@
-"""What a refresh changed, in a sentence."""
+"""What a refresh changed, in a sentence that carries its facts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from trading_playbook.core.bars import COLUMNS, Bars, FloatArray, IntArray
 from trading_playbook.core.daily import DailyCloses, day_of
+from trading_playbook.core.remarks import ChangedData
 
 
-def changed_bars(old: Bars, new: Bars) -> str | None:
+def changed_bars(old: Bars, new: Bars) -> ChangedData | None:
     """How many bars differ, the first of them, and the largest relative change; None where none does.
 
     Both of the same symbol and sessions, oldest first.
@@ -21,7 +22,7 @@ def changed_bars(old: Bars, new: Bars) -> str | None:
     return _told(old.symbol, "bar", len(at), f"{np.datetime_as_string(at[0].astype('datetime64[ns]'), 'm')}Z", largest)
 
 
-def changed_closes(old: DailyCloses, new: DailyCloses) -> str | None:
+def changed_closes(old: DailyCloses, new: DailyCloses) -> ChangedData | None:
     """As changed_bars, of daily closes of the same days."""
     at, largest = _changes(old.days, [old.closes], new.days, [new.closes])
     return _told(old.symbol, "daily close", len(at), str(day_of(int(at[0]))), largest) if len(at) else None
@@ -53,8 +54,9 @@ def _spread(keys: IntArray, own: IntArray, values: FloatArray) -> FloatArray:
     return spread
 
 
-def _told(symbol: str, what: str, count: int, first: str, largest: float) -> str:
-    return (
+def _told(symbol: str, what: str, count: int, first: str, largest: float) -> ChangedData:
+    text = (
         f"{symbol}: {count} {what}{'s' if count > 1 else ''} changed, came or went at the feed, the first {first}, the "
         f"largest change of a value {largest:.3g} of it; the cache has the new ones, rows stay unless revised"
     )
+    return ChangedData(text, symbol=symbol, what=what, number=count, first=first, largest=largest)

@@ -1,7 +1,7 @@
 """What the files of a cache hold, and their form: parquet that any tool opens, facts about it in its own metadata.
 
 Under the metadata's key `trading_playbook` lies JSON: schema, kind, source, symbol, what was asked for and answered,
-and a checksum over all of this and the columns. The same content has the same bytes.
+and a checksum over the whole file. The same content has the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from trading_playbook.core.daily import DailyCloses, Split, day_of
 
 SCHEMA = 1
 METADATA_KEY = b"trading_playbook"
+
+DOUBT_DAYS = 10
+"""So long after a session an answer in part, or with a bad value, may still be completed or corrected."""
+
+_UNKNOWN = 64 * "0"
+"""In the place of a checksum that is not known yet."""
 
 _MICROSECOND = 1_000
 """Nanoseconds. Files hold microseconds, which more tools read."""
@@ -98,13 +104,14 @@ def decode_month(content: bytes, source: str, symbol: str) -> MonthOfBars:
     """Raises Damaged where the file is not whole, or of something else."""
     facts, columns = _decoded(content, ("timestamp", *COLUMNS), kind="bars", source=source, symbol=symbol)
     with _form_of_facts():
-        minutes = int(facts["minutes"])
         sessions = {
             date.fromisoformat(day): Answered(
                 told["minutes"], told["bars"], told.get("begun", True), _date(told.get("asked"))
             )
             for day, told in facts["sessions"].items()
         }
+        if (minutes := int(facts["minutes"])) < 1:
+            raise ValueError(minutes)
     opened = columns.pop("timestamp") * _MICROSECOND
     bars = Bars(symbol=symbol, minutes=minutes, opened=opened, first_session=None, **columns)
     return MonthOfBars(bars=bars, sessions=sessions)
@@ -142,13 +149,9 @@ def decode_daily(content: bytes, source: str, symbol: str) -> DailyHistory:
             whole=bool(facts["whole"]),
             asked_through=_date(facts["asked_through"]),
             asked=_date(facts["asked"]),
-            splits=tuple(Split(date.fromisoformat(day), old, new) for day, old, new in facts["splits"]),
+            splits=tuple(Split(date.fromisoformat(day), float(old), float(new)) for day, old, new in facts["splits"]),
             splits_through=_date(facts["splits_through"]),
         )
-
-
-def _answered(told: Mapping[str, Any]) -> Answered:
-    return Answered(told["minutes"], told["bars"], told.get("begun", True), _date(told.get("asked")))
 
 
 def _encoded(facts: Mapping[str, object], columns: Mapping[str, npt.NDArray[Any]]) -> bytes:
@@ -157,23 +160,22 @@ def _encoded(facts: Mapping[str, object], columns: Mapping[str, npt.NDArray[Any]
     from pyarrow.parquet import ParquetWriter
 
     types = {"timestamp": pa.timestamp("us", tz="UTC"), "date": pa.date32()}
-    whole = {name: np.ascontiguousarray(column) for name, column in columns.items()}
-    told = {"schema": SCHEMA, **facts}
-    told["checksum"] = _checksum(told, whole)
-    fields = [pa.field(name, types.get(name, pa.float64()), nullable=False) for name in whole]
+    fields = [pa.field(name, types.get(name, pa.float64()), nullable=False) for name in columns]
     schema = pa.schema(fields)
     # From buffers: pa.array would import pandas.
     arrays = [
-        pa.Array.from_buffers(own.type, len(column), [None, pa.py_buffer(column)])
-        for own, column in zip(fields, whole.values(), strict=True)
+        pa.Array.from_buffers(own.type, len(column), [None, pa.py_buffer(np.ascontiguousarray(column))])
+        for own, column in zip(fields, columns.values(), strict=True)
     ]
+    told = json.dumps({"schema": SCHEMA, "checksum": _UNKNOWN, **facts}, sort_keys=True, separators=(",", ":"))
     sink = pa.BufferOutputStream()
-    options = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
-    with ParquetWriter(sink, schema, store_schema=False, **options) as writer:
+    with ParquetWriter(sink, schema, store_schema=False, compression="zstd", use_dictionary=False) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-        writer.add_key_value_metadata({METADATA_KEY: _json(told)})
+        writer.add_key_value_metadata({METADATA_KEY: told.encode("ascii")})
     content: bytes = sink.getvalue().to_pybytes()
-    return content
+    # Metadata stand at the end of a file.
+    before, _, after = content.rpartition(_UNKNOWN.encode("ascii"))
+    return before + _checksum(content, _UNKNOWN).encode("ascii") + after
 
 
 def _decoded(
@@ -184,19 +186,17 @@ def _decoded(
     from pyarrow.parquet import ParquetFile
 
     try:
-        file = ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        file = ParquetFile(pa.BufferReader(content))
         facts = facts_of(file.metadata.metadata)
         _require_of(facts, expected)
+        told = facts.get("checksum")
+        if not isinstance(told, str) or len(told) != len(_UNKNOWN) or _checksum(content, told) != told:
+            raise Damaged("it is damaged, its checksum is wrong")
         table = file.read(use_threads=False)
-        columns = {name: _column(table.column(name)) for name in names}
+        return facts, {name: _column(table.column(name)) for name in names}
     # A damaged file shows itself in as many ways: what follows from its bytes alone is no bug of ours.
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError, RecursionError) as error:
         raise Damaged("it is damaged") from error
-    if facts.get("checksum") != _checksum(
-        {name: value for name, value in facts.items() if name != "checksum"}, columns
-    ):
-        raise Damaged("its checksum is wrong")
-    return facts, columns
 
 
 def facts_of(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
@@ -228,16 +228,10 @@ def _column(column: Any) -> npt.NDArray[Any]:
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks or [np.empty(0, dtype=view or np.float64)])
 
 
-def _checksum(facts: Mapping[str, object], columns: Mapping[str, npt.NDArray[Any]]) -> str:
-    """SHA-256 over the facts and the columns' bytes, little-endian, in their order."""
-    found = hashlib.sha256(_json(facts))
-    for column in columns.values():
-        found.update(column.astype(column.dtype.newbyteorder("<"), copy=False).data.cast("B") if len(column) else b"")
-    return found.hexdigest()
-
-
-def _json(facts: Mapping[str, object]) -> bytes:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode("ascii")
+def _checksum(content: bytes, told: str) -> str:
+    """SHA-256 over a file, as it was before the checksum that it tells took the place of _UNKNOWN."""
+    before, found, after = content.rpartition(told.encode())
+    return hashlib.sha256(b"".join((before, _UNKNOWN.encode() if found else b"", after))).hexdigest()
 
 
 def _date(text: str | None) -> date | None:

@@ -10,12 +10,13 @@ import numpy as np
 
 from trading_playbook.core.bars import HIGHEST_PRICE
 from trading_playbook.core.calendar import Calendar, new_york_date
-from trading_playbook.core.daily import DailyCloses, Split, day_number, day_of
+from trading_playbook.core.daily import DailyCloses, Split, day_number
 from trading_playbook.core.errors import PlaybookError
 from trading_playbook.feeds.beginnings import closes_begin
 from trading_playbook.feeds.cached.changes import changed_closes
-from trading_playbook.feeds.cached.files import DailyHistory, decode_daily, encode_daily
-from trading_playbook.feeds.cached.shelf import Shelf
+from trading_playbook.feeds.cached.files import DOUBT_DAYS, DailyHistory, decode_daily, encode_daily
+from trading_playbook.feeds.cached.shelf import Found, Shelf
+from trading_playbook.feeds.cached.stretches import begun, between, days_before, told_of, united, with_closes
 from trading_playbook.ports import BarFeed, Clock
 
 _ONE_DAY = timedelta(days=1)
@@ -29,8 +30,8 @@ def daily_key(source: str, symbol: str) -> str:
 class Histories:
     """Daily closes and splits from their files, completed by the feed.
 
-    Whenever closes must be asked for, splits are too, up to today, so that one file is written once. refresh: ask for
-    all once in the life of this object.
+    Whenever closes must be asked for, splits are too, up to today, so that one file is written once. Only the symbols
+    of the last question are kept in memory. refresh: ask for all once in the life of this object.
     """
 
     def __init__(self, feed: BarFeed, shelf: Shelf, calendar: Calendar, clock: Clock, *, refresh: bool) -> None:
@@ -39,7 +40,7 @@ class Histories:
         self._calendar = calendar
         self._clock = clock
         self._refresh = refresh
-        self._loaded: set[str] = set()
+        self._files: dict[str, Found[DailyHistory]] = {}
         self._known: dict[str, DailyHistory] = {}
         self._splits: dict[str, tuple[tuple[Split, ...], date]] = {}
         self._refreshed: set[str] = set()
@@ -63,7 +64,10 @@ class Histories:
         # What is wrong with splits is told when they are asked for.
         self._complete_splits(list(changed), today)
         self._shelf.each(self._store, changed)
-        return {symbol: errors.get(symbol) or _up_to(through, self._known[symbol]) for symbol in symbols}
+        return {
+            symbol: errors.get(symbol) or told_of(symbol, self._known.get(symbol), begin, before, count, through)
+            for symbol in symbols
+        }
 
     def splits(self, symbols: Sequence[str], through: date) -> dict[str, tuple[Split, ...] | PlaybookError]:
         """The splits with an ex-date up to through, or a symbol's error."""
@@ -78,15 +82,18 @@ class Histories:
         }
 
     def _load(self, symbols: Sequence[str]) -> None:
-        new = [symbol for symbol in symbols if symbol not in self._loaded]
-        for symbol, history in zip(new, self._shelf.each(self._read, new), strict=True):
-            self._loaded.add(symbol)
-            if history is not None:
+        for symbol in self._files.keys() - set(symbols):
+            for kept in (self._files, self._known, self._splits):
+                kept.pop(symbol, None)
+        new = [symbol for symbol in symbols if symbol not in self._files]
+        for symbol, found in zip(new, self._shelf.each(self._read, new), strict=True):
+            self._files[symbol] = found
+            if (history := found.content) is not None:
                 self._known[symbol] = history
                 if history.splits_through is not None:
                     self._splits[symbol] = history.splits, history.splits_through
 
-    def _read(self, symbol: str) -> DailyHistory | None:
+    def _read(self, symbol: str) -> Found[DailyHistory]:
         return self._shelf.read(
             daily_key(self._feed.name, symbol), lambda content: decode_daily(content, self._feed.name, symbol)
         )
@@ -131,49 +138,65 @@ class Histories:
         for symbol, answer in answers.items():
             known = self._known.get(symbol)
             if isinstance(answer, PlaybookError):
-                if known is not None and known.asked_through is not None and start > known.end >= end:
+                if known is not None and start > known.end and end <= (known.asked_through or known.end):
                     self.warnings[f"{symbol}: daily closes asked for again, in vain: {answer.message}"] = None
                 else:
                     errors[symbol] = answer
                 continue
             if self._refresh and known is not None:
                 self._refreshed.add(symbol)
-                if told := changed_closes(_between(start, known.end, known.closes), _between(start, known.end, answer)):
+                both = max(start, known.begin), min(end, known.end)
+                if told := changed_closes(between(*both, known.closes), between(*both, answer)):
                     self.warnings[told] = None
+                known = replace(known, whole=known.whole and known.begin < start)
             self._known[symbol] = self._extended(known, answer, start, end, today)
             changed[symbol] = None
 
     def _extended(
         self, known: DailyHistory | None, answer: DailyCloses, start: date, end: date, today: date
     ) -> DailyHistory:
-        closes = _with_closes(known.closes if known else None, _between(start, end, answer), start, end)
+        answer = between(start, end, answer)
+        closes = with_closes(known.closes if known else None, answer, start, end)
         if known is not None and end <= known.end:
             return replace(known, closes=closes, begin=min(start, known.begin))
-        final = self._final(_between(start, end, answer), start, end)
-        history = known or DailyHistory(closes=closes, begin=start, end=final)
+        history = known or DailyHistory(closes=closes, begin=start, end=start - _ONE_DAY)
+        # Before the first close of a whole history no session lacks one.
+        first = closes.first_session if history.whole else None
+        final = self._final(answer, max(start, first or start), end, today)
         return replace(
             history,
-            closes=closes,
+            # Later closes that were not final are let go: they are asked for again in any case.
+            closes=between(date.min, end, closes),
             begin=min(start, history.begin),
             end=final,
             asked_through=end if final < end else None,
             asked=today if final < end else None,
         )
 
-    def _final(self, answer: DailyCloses, start: date, end: date) -> date:
+    def _final(self, answer: DailyCloses, start: date, end: date, today: date) -> date:
         """The date up to which an answer of the days from start to end is taken for the last word.
 
-        That is end, unless the last session has no close yet, or a close is impossible or contradicts another.
+        That is the last one after which another session has opened, or the one before the first session that has no
+        close, or more than one, or an impossible one, and is of late or has none with a close after it.
         """
+        end = min(end, self._last_opened(today) - _ONE_DAY)
+        if end < start:
+            return start - _ONE_DAY
         by_day: dict[int, set[float]] = {}
         for day, close in zip(answer.days.tolist(), answer.closes.tolist(), strict=True):
             by_day.setdefault(day, set()).add(close if 0 < close <= HIGHEST_PRICE else np.nan)
-        bad = [day for day, closes in by_day.items() if len(closes) > 1 or np.nan in closes]
-        good = [day for day in by_day if not bad or day < min(bad)]
-        sessions = self._calendar.sessions(start, end)
-        if not bad and (not sessions or day_number(sessions[-1].date) in by_day):
-            return end
-        return day_of(max(good)) if good else start - _ONE_DAY
+        settled = min(day_number(today) - DOUBT_DAYS, max(by_day, default=day_number(start)) + 1)
+        for session in self._calendar.sessions(start, end):
+            day = day_number(session.date)
+            told = by_day.get(day, ())
+            if day >= settled and (len(told) != 1 or np.nan in told):
+                return session.date - _ONE_DAY
+        return end
+
+    def _last_opened(self, today: date) -> date:
+        """The last session that has opened."""
+        *_, before, last = self._calendar.last_sessions(2, min(today, self._calendar.last))
+        return last.date if last.opens <= self._clock.now() else before.date
 
     def _reach_back(
         self,
@@ -189,7 +212,7 @@ class Histories:
             known = self._known.get(symbol)
             if symbol in errors or known is None or known.whole:
                 continue
-            if len(set(_between(date.min, before - _ONE_DAY, known.closes).days.tolist())) < count:
+            if days_before(before, known.closes) < count:
                 short.setdefault(known.begin, []).append(symbol)
         for begin, group in short.items():
             last = begin - _ONE_DAY
@@ -199,9 +222,11 @@ class Histories:
                     changed.pop(symbol, None)
                     continue
                 known = self._known[symbol]
-                closes = _with_closes(known.closes, _between(date.min, last, answer), date.min, last)
-                first = day_of(int(closes.days[0])) if len(closes.days) else begin
-                self._known[symbol] = replace(known, closes=closes, begin=first, whole=True)
+                closes = with_closes(known.closes, between(date.min, last, answer), date.min, last)
+                whole = begun(replace(known, closes=closes, whole=True))
+                if whole.asked_through is not None and whole.asked is not None:
+                    whole = self._extended(whole, closes, whole.begin, whole.asked_through, whole.asked)
+                self._known[symbol] = whole
                 changed[symbol] = None
 
     def _complete_splits(self, symbols: Sequence[str], through: date) -> dict[str, PlaybookError]:
@@ -213,7 +238,7 @@ class Histories:
                 errors[symbol] = answer
                 continue
             old, known_through = self._splits.get(symbol, ((), date.min))
-            if tuple(split for split in answer if split.ex_date <= known_through) != old and known_through > date.min:
+            if {split for split in answer if split.ex_date <= known_through} != set(old) and known_through > date.min:
                 self.warnings[f"{symbol}: the feed tells of other splits up to {known_through} than it did before"] = (
                     None
                 )
@@ -230,49 +255,14 @@ class Histories:
 
     def _store(self, symbol: str) -> None:
         source, own = self._feed.name, self._known[symbol]
-        self._shelf.update(
+        stored = self._shelf.update(
             daily_key(source, symbol),
-            lambda old: _united(old, own),
+            self._files[symbol],
+            lambda old: united(old, own),
             lambda content: decode_daily(content, source, symbol),
             lambda history: encode_daily(history, source),
         )
-
-
-def _up_to(through: date, history: DailyHistory) -> DailyCloses:
-    return _between(date.min, through, history.closes)
-
-
-def _between(first: date, last: date, daily: DailyCloses) -> DailyCloses:
-    """The closes from first to last, both in, in their order."""
-    kept = (daily.days >= day_number(first)) & (daily.days <= day_number(last))
-    return replace(daily, days=daily.days[kept], closes=daily.closes[kept])
-
-
-def _with_closes(old: DailyCloses | None, new: DailyCloses, start: date, end: date) -> DailyCloses:
-    """The old closes with those from start to end replaced by the new ones, oldest first."""
-    days, closes = new.days, new.closes
-    if old is not None:
-        kept = (old.days < day_number(start)) | (old.days > day_number(end))
-        days, closes = np.concatenate([old.days[kept], days]), np.concatenate([old.closes[kept], closes])
-    order = np.lexsort((closes, days))
-    days, closes = days[order], closes[order]
-    first = day_of(int(days[0])) if len(days) else None
-    return DailyCloses(symbol=new.symbol, days=days, closes=closes, first_session=first)
-
-
-def _united(old: DailyHistory | None, own: DailyHistory) -> DailyHistory:
-    """What to store of our own where another process has stored something since; where both know a day, our own."""
-    if old is None or old.begin > own.end + _ONE_DAY or own.begin > old.end + _ONE_DAY:
-        return own
-    later = old if old.end > own.end else own
-    splits = old if (old.splits_through or date.min) > (own.splits_through or date.min) else own
-    return DailyHistory(
-        closes=_with_closes(old.closes, own.closes, own.begin, own.end),
-        begin=min(old.begin, own.begin),
-        end=later.end,
-        whole=old.whole or own.whole,
-        asked_through=later.asked_through,
-        asked=later.asked,
-        splits=splits.splits,
-        splits_through=splits.splits_through,
-    )
+        if stored is None:
+            self._refreshed.discard(symbol)
+        else:
+            self._files[symbol] = stored

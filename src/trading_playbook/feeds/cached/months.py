@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
+from math import gcd
 
 import numpy as np
 
-from trading_playbook.core.bars import COLUMNS, MINUTE, Bars, BoolArray
+from trading_playbook.core.bars import COLUMNS, MINUTE, Bars, BoolArray, IntArray
 from trading_playbook.core.calendar import Session, new_york_date
 from trading_playbook.core.daily import day_number
 from trading_playbook.core.errors import PlaybookError
 from trading_playbook.core.grid import lay_out
+from trading_playbook.core.history import TAIL_SLOTS
 from trading_playbook.core.schedule import Timetable
 from trading_playbook.feeds.cached.changes import changed_bars
-from trading_playbook.feeds.cached.files import Answered, Damaged, MonthOfBars, decode_month, encode_month
-from trading_playbook.feeds.cached.shelf import Shelf
+from trading_playbook.feeds.cached.files import DOUBT_DAYS, Answered, Damaged, MonthOfBars, decode_month, encode_month
+from trading_playbook.feeds.cached.shelf import Found, Shelf
 from trading_playbook.ports import BarFeed, Clock
-
-TAIL_MINUTES = 30
-"""A session without a bar in its last so many minutes was perhaps answered in part."""
-
-DOUBT_DAYS = 10
-"""So long after a session an answer in part, or with a bad bar, may still be completed or corrected."""
 
 _DAY = 24 * 60 * MINUTE
 
@@ -38,12 +34,13 @@ def month_key(source: str, minutes: int, symbol: str, month: str) -> str:
 class _Held:
     """What is known of a symbol's sessions of one month, of those asked for alone.
 
-    answered: what is known of each. missing: sessions never answered; doubtful: answered on an earlier day and worth
-    asking again.
+    found: the file. answered: what is known of each session. missing: sessions never answered; doubtful: answered on an
+    earlier day and worth asking again.
     """
 
     symbol: str
     month: str
+    found: Found[MonthOfBars]
     bars: Bars | None = None
     answered: dict[date, Answered] = field(default_factory=dict)
     missing: list[Session] = field(default_factory=list)
@@ -78,6 +75,7 @@ class Months:
             months.setdefault(f"{session.date:%Y-%m}", []).append(session)
         pairs = [(symbol, month) for month in months for symbol in symbols]
         held = dict(zip(pairs, self._shelf.each(lambda pair: self._held(*pair, months, minutes), pairs), strict=True))
+        self.hits += len(sessions) * len(symbols) - sum(len(own.to_ask) for own in held.values())
         errors: dict[str, PlaybookError] = {}
         for month in months:
             self._complete([held[symbol, month] for symbol in symbols if symbol not in errors], minutes, errors)
@@ -89,10 +87,11 @@ class Months:
     def _held(self, symbol: str, month: str, months: Mapping[str, Sequence[Session]], minutes: int) -> _Held:
         key = month_key(self._feed.name, minutes, symbol, month)
         found = self._shelf.read(key, lambda content: self._decoded(content, symbol, minutes))
-        known = found.sessions if found else {}
-        held = _Held(symbol, month)
-        if found is not None:
-            held.bars = found.bars.take(_within(found.bars, months[month]))
+        held = _Held(symbol, month, found)
+        known: Mapping[date, Answered] = {}
+        if found.content is not None:
+            known = found.content.sessions
+            held.bars = _of_days(found.content.bars, [session.date for session in months[month]])
         today = new_york_date(self._clock.now())
         for session in months[month]:
             answered = known.get(session.date)
@@ -102,8 +101,6 @@ class Months:
                 held.missing.append(session)
             elif answered.asked is not None and answered.asked < today:
                 held.doubtful.append(session)
-            else:
-                self.hits += 1
         return held
 
     def _is_to_refresh(self, symbol: str, session: Session) -> bool:
@@ -132,28 +129,39 @@ class Months:
                     errors[held.symbol] = answer
                 else:
                     self._keep_doubtful(held, answer)
-            self._shelf.each(partial(self._store, sessions=sessions, minutes=minutes), good)
+            self._shelf.each(partial(self._take, sessions=sessions, minutes=minutes), good)
 
     def _keep_doubtful(self, held: _Held, error: PlaybookError) -> None:
         days = ", ".join(str(session.date) for session in held.doubtful[:5])
         self.warnings[f"{held.symbol} {days}: asked for again, in vain: {error.message}"] = None
 
-    def _store(self, answer: tuple[_Held, Bars], sessions: Sequence[Session], minutes: int) -> None:
+    def _take(self, answer: tuple[_Held, Bars], sessions: Sequence[Session], minutes: int) -> None:
         """Put new bars of these sessions in the place of what was known of them, in memory and in the file."""
         held, new = answer
-        if self._refresh and held.bars is not None:
-            if told := changed_bars(held.bars.take(_within(held.bars, sessions)), new):
+        now = self._clock.now()
+        answered = _answered(new, sessions, new_york_date(now))
+        # Half a session is no session: what is asked for before the close is told and not kept.
+        over = {session.date: answered[session.date] for session in sessions if session.closes <= now}
+        stored = self._store(held, _of_days(new, over), over, minutes) if over else None
+        if self._refresh:
+            known = [day for day in answered if day in held.answered]
+            if held.bars is not None and (told := changed_bars(_of_days(held.bars, known), _of_days(new, known))):
                 self.warnings[told] = None
-            self._refreshed.update((held.symbol, session.date) for session in sessions)
-        answered = _answered(new, sessions, new_york_date(self._clock.now()))
-        self._shelf.update(
+            if stored is not None:
+                self._refreshed.update((held.symbol, day) for day in over)
+        held.bars = _merged(held.bars, new, answered)
+        held.answered |= answered
+
+    def _store(
+        self, held: _Held, new: Bars, answered: Mapping[date, Answered], minutes: int
+    ) -> Found[MonthOfBars] | None:
+        return self._shelf.update(
             month_key(self._feed.name, minutes, held.symbol, held.month),
+            held.found,
             lambda old: _with_answers(old, new, answered),
             lambda content: self._decoded(content, held.symbol, minutes),
             lambda month: encode_month(month, self._feed.name),
         )
-        held.bars = _merged(held.bars, new, answered)
-        held.answered |= answered
 
 
 def _whole(symbol: str, minutes: int, months: Sequence[_Held]) -> Bars:
@@ -168,26 +176,32 @@ def _whole(symbol: str, minutes: int, months: Sequence[_Held]) -> Bars:
 
 
 def _joined(symbol: str, minutes: int, some: Sequence[Bars]) -> Bars:
-    """Bars of several stretches, one after the other."""
+    """Bars of several stretches, one after the other; longer ones stand among shorter ones where they begin."""
     if len(some) == 1:
         return some[0]
     return Bars(
         symbol=symbol,
-        minutes=some[0].minutes if some else minutes,
+        minutes=gcd(*(part.minutes for part in some)) or minutes,
         opened=np.concatenate([part.opened for part in some] or [np.empty(0, dtype=np.int64)]),
         first_session=None,
         **{name: np.concatenate([getattr(part, name) for part in some] or [np.empty(0)]) for name in COLUMNS},
     )
 
 
-def _within(bars: Bars, sessions: Sequence[Session]) -> slice | np.typing.NDArray[np.int64]:
-    """Positions of the bars of these sessions. Regular hours in New York lie on one day of UTC, the session's own."""
-    return np.flatnonzero(_is_of(bars, [session.date for session in sessions]))
+def _of_days(bars: Bars, days: Collection[date]) -> Bars:
+    """The bars of these days out of regular-hours bars, oldest first: a view where they lie together."""
+    if not days:
+        return bars.take(slice(0))
+    first, last = (day_number(day) * _DAY for day in (min(days), max(days)))
+    begin, end = np.searchsorted(bars.opened, [first, last + _DAY]).tolist()
+    between = _are_of(bars.opened[begin:end], days)
+    return bars.take(slice(begin, end) if between.all() else begin + np.flatnonzero(between))
 
 
-def _is_of(bars: Bars, days: Iterable[date]) -> BoolArray:
+def _are_of(opened: IntArray, days: Iterable[date]) -> BoolArray:
+    """Whether bars are of these days. Regular hours in New York lie on one day of UTC, the session's own."""
     wanted = np.array(sorted(map(day_number, days)), dtype=np.int64)
-    own = bars.opened // _DAY
+    own = opened // _DAY
     found: BoolArray = np.append(wanted, -1)[np.searchsorted(wanted, own)] == own
     return found
 
@@ -203,16 +217,20 @@ def _of_sessions(bars: Bars, sessions: Sequence[Session]) -> Bars:
 
 
 def _answered(bars: Bars, sessions: Sequence[Session], today: date) -> dict[date, Answered]:
-    """What is to be kept of an answer: final where it is whole and sound, else to be asked for again another day."""
+    """What is to be kept of an answer: final where it is whole and sound, else to be asked for again another day.
+
+    Whole it is where it has a bar in the last slots. They are as many as a run wants to see one in, so that what a run
+    refuses as cut short is asked for again.
+    """
     timetable = Timetable.of(sessions)
-    counts = np.searchsorted(bars.opened, timetable.closes) - np.searchsorted(bars.opened, timetable.opens)
-    tails = np.searchsorted(bars.opened, timetable.closes - TAIL_MINUTES * MINUTE)
-    has_tail = np.searchsorted(bars.opened, timetable.closes) > tails
+    ends = np.searchsorted(bars.opened, timetable.closes)
+    counts = ends - np.searchsorted(bars.opened, timetable.opens)
+    has_tail = ends > np.searchsorted(bars.opened, timetable.closes - TAIL_SLOTS * bars.minutes * MINUTE)
     faults = lay_out(bars, timetable, bars.minutes).faults
     first = bars.first_session
     answered: dict[date, Answered] = {}
     for place, (session, count) in enumerate(zip(sessions, counts.tolist(), strict=True)):
-        begun = bool(count) or (first is not None and first < session.date)
+        begun = bool(count) or (first is not None and first <= session.date)
         if count:
             final = (has_tail[place] and place not in faults) or today - session.date > timedelta(days=DOUBT_DAYS)
         else:
@@ -233,7 +251,7 @@ def _merged(old: Bars | None, new: Bars, replaced: Iterable[date]) -> Bars:
     """The bars of both, oldest first, without the old ones of the days that are replaced."""
     if old is None:
         return replace(new, first_session=None)
-    kept = old.take(np.flatnonzero(~_is_of(old, replaced)))
+    kept = old.take(np.flatnonzero(~_are_of(old.opened, replaced)))
     whole = _joined(new.symbol, new.minutes, [kept, new])
     # Stable, so that bars of one time stay in the order of their own that they were given.
     return whole.take(np.argsort(whole.opened, kind="stable"))

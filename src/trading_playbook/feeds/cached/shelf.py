@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from trading_playbook.core.errors import FixConfig, RetryLater
+from trading_playbook.core.remarks import NotKept
 from trading_playbook.feeds.cached.files import Damaged
 from trading_playbook.ports import LostRace, ObjectStore
 
@@ -24,6 +26,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Content]):
+    """What lies under a key: content None where there is none that can be used, generation None where there is none."""
+
+    content: Content | None = None
+    generation: str | None = None
+
+
 class Shelf:
     """Reads and updates files. What cannot be read is absent; what cannot be written is told of once, and left.
 
@@ -37,54 +47,51 @@ class Shelf:
         self._readable = self._writable = True
         self.warnings: dict[str, None] = {}
 
-    def read(self, key: str, decode: Callable[[bytes], Content]) -> Content | None:
-        """What a file holds; None where there is none, or none that can be used, which is then put aside."""
+    def read(self, key: str, decode: Callable[[bytes], Content]) -> Found[Content]:
+        """What a file holds. One that cannot be used is put aside."""
         try:
             stored = self._store.get(key) if self._readable else None
         except (FixConfig, RetryLater) as error:
-            self._readable = False
-            self.warnings[f"the cache was left out, it cannot be read: {error.message}"] = None
-            return None
+            self._readable = self._writable = False
+            self.warnings[NotKept(f"the cache was left out, it cannot be read: {error.message}", error)] = None
+            return Found()
         if stored is None:
-            return None
+            return Found()
         try:
-            return decode(stored.content)
+            return Found(decode(stored.content), stored.generation)
         except Damaged as error:
             self._put_aside(key, stored.content, str(error))
-            return None
+            return Found(generation=stored.generation)
 
     def update(
         self,
         key: str,
+        found: Found[Content],
         change: Callable[[Content | None], Content],
         decode: Callable[[bytes], Content],
         encode: Callable[[Content], bytes],
-    ) -> None:
-        """Put in a file's place what `change` makes of its content, None where there is none that can be used.
+    ) -> Found[Content] | None:
+        """Put in the place of what was found there what `change` makes of it, and return that; None where it fails.
 
         Who writes the same file at the same time loses nothing: the loser of a race changes what the other wrote.
         """
-        if not self._writable:
-            return
-        try:
-            for _ in range(ATTEMPTS):
-                stored = self._store.get(key)
-                try:
-                    old = decode(stored.content) if stored else None
-                except Damaged:  # and put aside when it was read
-                    old = None
-                content = encode(change(old))
-                if stored is not None and stored.content == content:
-                    return
-                try:
-                    self._store.put(key, content, expected=stored.generation if stored else None)
-                    return
-                except LostRace:
-                    continue
-            self.warnings[f"{self._store.address(key)} was not cached: others kept writing it"] = None
-        except (FixConfig, RetryLater) as error:
-            self._writable = False
-            self.warnings[f"what was fetched is not cached: {error.message}"] = None
+        for attempt in range(ATTEMPTS):
+            if not self._writable:
+                return None
+            content = change(found.content)
+            written = encode(content)
+            if attempt and found.content is not None and encode(found.content) == written:
+                return found  # the winner of the race wrote the same
+            try:
+                return Found(content, self._store.put(key, written, expected=found.generation))
+            except LostRace:
+                found = self.read(key, decode)
+            except (FixConfig, RetryLater) as error:
+                self._writable = False
+                self.warnings[NotKept(f"what was fetched is not cached: {error.message}", error)] = None
+        told = f"{self._store.address(key)} was not cached: others kept writing it"
+        self.warnings[NotKept(told, RetryLater(told))] = None
+        return None
 
     def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Sequence[Result]:
         """The result of each item's work, in their order; several at once where there are many."""
@@ -105,6 +112,7 @@ class Shelf:
                 told += f", and the file is kept as {aside.rpartition('/')[2]}"
         except LostRace:  # it is there already
             pass
-        except (FixConfig, RetryLater):
+        except (FixConfig, RetryLater) as error:
             self._writable = False
+            self.warnings[NotKept(f"what was fetched is not cached: {error.message}", error)] = None
         self.warnings[told] = None

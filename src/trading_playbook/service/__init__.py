@@ -1,1 +1,0 @@
-"""The HTTP door: a request in, one run or one reading, its outcome out."""
