@@ -45,7 +45,9 @@ GCS_FOLDER = "output/trades"
 CACHE_SHARE = 0.5
 """Of the retry budget, for the cache."""
 
-LOCAL_THREADS = 4
+LOCAL_THREADS = 1
+"""Files on a disk are read faster one after the other: threads would wait for each other's Python."""
+
 GCS_THREADS = 16
 
 LOADING_SECONDS = 60.0
@@ -195,7 +197,7 @@ def _store(place: str, clock: Clock, budget: RetryBudget) -> tuple[ObjectStore, 
     if not is_address(place):
         from trading_playbook.stores.local import LocalStore
 
-        return LocalStore(_path(place), clock, budget), LOCAL_THREADS
+        return LocalStore(_path(place), clock, budget, durable=False), LOCAL_THREADS
     from trading_playbook.stores.gcs import GCSStore
 
     bucket, _, prefix = place.removeprefix("gs://").partition("/")

@@ -215,12 +215,7 @@ class TestTemporaryTrouble:
         "kind",
         [
             "daily",
-            pytest.param(
-                "splits",
-                marks=pytest.mark.xfail(
-                    strict=True, reason="the cache asks twice: with the closes, whose error it drops"
-                ),
-            ),
+            "splits",
         ],
     )
     def test_of_any_question_that_stays_is_told_alike(

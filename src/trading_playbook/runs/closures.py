@@ -10,11 +10,10 @@ import numpy as np
 from trading_playbook.core.bars import MINUTE
 from trading_playbook.core.calendar import Session, new_york_time
 from trading_playbook.core.errors import PlaybookError
-from trading_playbook.core.history import History, Prepared
+from trading_playbook.core.history import TAIL_SLOTS, History, Prepared
 from trading_playbook.core.schedule import Schedule
 from trading_playbook.ports import BarFeed
 
-TAIL_MINUTES = 30
 SHORT = frozenset({"no_data", "truncated_session"})
 """Kinds of CheckData of which a day on which the exchange was closed, or closed early, makes one for each symbol."""
 
@@ -73,12 +72,12 @@ class Closures:
 
 
 def _cut_short_for_all(fetched: Sequence[tuple[History, Schedule]]) -> Iterable[Session]:
-    """The sessions without a bar in their last half hour for every symbol that has them on its schedule."""
+    """The sessions without a bar in their last slots for every symbol that has them on its schedule."""
     whole: set[date] = set()
     seen: dict[date, Session] = {}
     for history, schedule in fetched:
         timetable, opened = schedule.timetable, np.sort(history.bars.opened)
-        tails = np.searchsorted(opened, timetable.closes - TAIL_MINUTES * MINUTE)
+        tails = np.searchsorted(opened, timetable.closes - TAIL_SLOTS * history.bars.minutes * MINUTE)
         has_tail = np.searchsorted(opened, timetable.closes) > tails
         for session, is_whole in zip(timetable.sessions, has_tail.tolist(), strict=True):
             seen[session.date] = session

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,18 +41,26 @@ _LASTING = frozenset(
 _TEMPORARY = re.compile(r"\.playbook-[0-9a-f]{16}\.tmp")
 
 
+Sync = Callable[[int], None]
+"""What makes an open file's content durable."""
+
+
 class LocalStore:
     """An ObjectStore on a folder, which is made when it is first written to. A generation is the content's SHA-256.
 
     Writers hold an advisory lock on the folder itself that they write in, so that no lock file stays behind, and remove
     what killed ones left there. A symbolic link to a file is followed: what it points to is replaced or removed. Who
     may read and write a file stays as it was. Waiting for other writers is time lost to the budget.
+    durable: whether a write has reached the disk when it returns. Where content can be had again, as in a cache, that
+    is not worth its time; a killed process leaves whole files all the same.
     """
 
-    def __init__(self, root: Path, clock: Clock, budget: RetryBudget) -> None:
+    def __init__(self, root: Path, clock: Clock, budget: RetryBudget, *, durable: bool = True) -> None:
         self._root = root
         self._clock = clock
         self._budget = budget
+        self._sync: Sync = _reach_the_disk if durable else _leave_to_the_system
+        self._tidied: set[Path] = set()
 
     @property
     def place(self) -> str:
@@ -71,14 +79,14 @@ class LocalStore:
         path = self._path(key)
         with _told(path, "written"):
             target = _target(path)
-            _make_folder(target.parent)
+            _make_folder(target.parent, self._sync)
             with self._locked(target.parent) as folder:
-                _remove_leftovers(target.parent)
+                self._tidy(target.parent)
                 old = _content(target)
                 if expected != (None if old is None else _generation(old)):
                     raise LostRace(str(path))
-                _replace(target, content)
-                os.fsync(folder)
+                _replace(target, content, self._sync)
+                self._sync(folder)
         return _generation(content)
 
     def delete(self, key: str, *, expected: str) -> None:
@@ -88,13 +96,13 @@ class LocalStore:
             if not _is_there(target):
                 raise LostRace(str(path))
             with self._locked(target.parent) as folder:
-                _remove_leftovers(target.parent)
+                self._tidy(target.parent)
                 old = _content(target)
                 if old is None or expected != _generation(old):
                     raise LostRace(str(path))
                 _require_rights(target, os.W_OK)
                 target.unlink()
-                os.fsync(folder)
+                self._sync(folder)
 
     def keys(self, prefix: str) -> Sequence[str]:
         folder, _, beginning = prefix.rpartition("/")
@@ -112,6 +120,12 @@ class LocalStore:
             if not folder.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
             _require_rights(folder, os.R_OK | os.W_OK | os.X_OK)
+
+    def _tidy(self, folder: Path) -> None:
+        """Remove what killed writers left, at the first write there. Only for who holds the folder's lock."""
+        if folder not in self._tidied:
+            _remove_leftovers(folder)
+            self._tidied.add(folder)
 
     def _path(self, key: str) -> Path:
         require_key(key)
@@ -177,35 +191,42 @@ def _require_rights(path: Path, rights: int) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it durably, where they are absent."""
+def _reach_the_disk(handle: int) -> None:
+    os.fsync(handle)
+
+
+def _leave_to_the_system(handle: int) -> None:
+    """In the place of fsync."""
+
+
+def _make_folder(folder: Path, sync: Sync) -> None:
+    """Make a folder and those above it, where they are absent."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    _make_folder(folder.parent, sync)
     try:
         folder.mkdir(exist_ok=True)
     except FileNotFoundError as error:
         raise FixConfig(f"the folder {folder} cannot be made: {error.strerror}; name another place") from None
     handle = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left. Only for who holds the folder's lock: then nobody is writing in it."""
     with os.scandir(folder) as entries:
         leftovers = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
     for name in leftovers:
         (folder / name).unlink(missing_ok=True)
 
 
-def _replace(target: Path, content: bytes) -> None:
+def _replace(target: Path, content: bytes, sync: Sync) -> None:
     """Put content in the place of a file in one step; only the folder's entry is not durable yet."""
     temporary = target.with_name(f".playbook-{os.urandom(8).hex()}.tmp")
     try:
-        _write(temporary, content, target)
+        _write(temporary, content, target, sync)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -213,8 +234,8 @@ def _replace(target: Path, content: bytes) -> None:
         raise
 
 
-def _write(path: Path, content: bytes, like: Path) -> None:
-    """Write a new file durably, to be used by whom the file `like` is used by where there is one."""
+def _write(path: Path, content: bytes, like: Path, sync: Sync) -> None:
+    """Write a new file, to be used by whom the file `like` is used by where there is one."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         if _is_there(like):
@@ -224,7 +245,7 @@ def _write(path: Path, content: bytes, like: Path) -> None:
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(handle, rest) :]
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)
 

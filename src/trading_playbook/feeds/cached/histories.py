@@ -43,6 +43,7 @@ class Histories:
         self._files: dict[str, Found[DailyHistory]] = {}
         self._known: dict[str, DailyHistory] = {}
         self._splits: dict[str, tuple[tuple[Split, ...], date]] = {}
+        self._split_errors: dict[str, PlaybookError] = {}
         self._refreshed: set[str] = set()
         self._splits_refreshed: set[str] = set()
         self.hits = 0
@@ -62,7 +63,7 @@ class Histories:
         self._reach_back(symbols, before, count, changed, errors)
         self.hits += sum(symbol not in changed and symbol not in errors for symbol in symbols)
         # What is wrong with splits is told when they are asked for.
-        self._complete_splits(list(changed), today)
+        self._split_errors |= self._complete_splits(list(changed), today)
         self._shelf.each(self._store, changed)
         return {
             symbol: errors.get(symbol) or told_of(symbol, self._known.get(symbol), begin, before, count, through)
@@ -73,7 +74,8 @@ class Histories:
         """The splits with an ex-date up to through, or a symbol's error."""
         self._load(symbols)
         before = {symbol: self._known.get(symbol) for symbol in symbols}
-        errors = self._complete_splits(symbols, through)
+        errors = {symbol: self._split_errors.pop(symbol) for symbol in symbols if symbol in self._split_errors}
+        errors |= self._complete_splits([symbol for symbol in symbols if symbol not in errors], through)
         changed = [symbol for symbol, known in before.items() if known is not None and self._known[symbol] is not known]
         self._shelf.each(self._store, changed)
         return {

@@ -86,7 +86,7 @@ class Months:
 
     def _held(self, symbol: str, month: str, months: Mapping[str, Sequence[Session]], minutes: int) -> _Held:
         key = month_key(self._feed.name, minutes, symbol, month)
-        found = self._shelf.read(key, lambda content: self._decoded(content, symbol, minutes))
+        found = self._shelf.read(key, lambda content: self._decoded(content, symbol, month, minutes))
         held = _Held(symbol, month, found)
         known: Mapping[date, Answered] = {}
         if found.content is not None:
@@ -101,16 +101,22 @@ class Months:
                 held.missing.append(session)
             elif answered.asked is not None and answered.asked < today:
                 held.doubtful.append(session)
+        if not held.to_ask:
+            # Nothing will be written, so no more of the month is kept in memory than what was asked for.
+            held.found = Found(generation=found.generation)
+            held.bars = held.bars and _on_their_own(held.bars, found.content)
         return held
 
     def _is_to_refresh(self, symbol: str, session: Session) -> bool:
         return self._refresh and (symbol, session.date) not in self._refreshed
 
-    def _decoded(self, content: bytes, symbol: str, minutes: int) -> MonthOfBars:
-        month = decode_month(content, self._feed.name, symbol)
-        if minutes % month.bars.minutes:
-            raise Damaged(f"its bars have {month.bars.minutes} minutes")
-        return month
+    def _decoded(self, content: bytes, symbol: str, month: str, minutes: int) -> MonthOfBars:
+        decoded = decode_month(content, self._feed.name, symbol)
+        if minutes % decoded.bars.minutes:
+            raise Damaged(f"its bars have {decoded.bars.minutes} minutes")
+        if any(f"{day:%Y-%m}" != month for day in decoded.sessions):
+            raise Damaged(f"it holds sessions of another month than {month}")
+        return decoded
 
     def _complete(self, months: Iterable[_Held], minutes: int, errors: dict[str, PlaybookError]) -> None:
         """Ask for what is missing in one month, symbols that lack the same together, and keep what comes."""
@@ -159,7 +165,7 @@ class Months:
             month_key(self._feed.name, minutes, held.symbol, held.month),
             held.found,
             lambda old: _with_answers(old, new, answered),
-            lambda content: self._decoded(content, held.symbol, minutes),
+            lambda content: self._decoded(content, held.symbol, held.month, minutes),
             lambda month: encode_month(month, self._feed.name),
         )
 
@@ -196,6 +202,13 @@ def _of_days(bars: Bars, days: Collection[date]) -> Bars:
     begin, end = np.searchsorted(bars.opened, [first, last + _DAY]).tolist()
     between = _are_of(bars.opened[begin:end], days)
     return bars.take(slice(begin, end) if between.all() else begin + np.flatnonzero(between))
+
+
+def _on_their_own(bars: Bars, month: MonthOfBars | None) -> Bars:
+    """The bars without the month that they are a view of, where they are a small part of it."""
+    if month is None or 2 * len(bars.opened) > len(month.bars.opened):
+        return bars
+    return bars.take(np.arange(len(bars.opened)))
 
 
 def _are_of(opened: IntArray, days: Iterable[date]) -> BoolArray:

@@ -18,7 +18,7 @@ ATTEMPTS = 20
 ASIDE = ".damaged-"
 """Where a file that cannot be used is kept: its own key, this, and a part of its hash."""
 
-_FEW = 4
+_FEW = 1
 """So many files are read one after the other: threads would cost more than they save."""
 
 Content = TypeVar("Content")

@@ -200,12 +200,6 @@ class TestBadBars:
         assert isinstance(found["QQQ"], CheckData)
         require_same_bars(found["SPY"], server.market.bars["SPY"])
 
-    @pytest.mark.xfail(
-        strict=True, reason="core checks no volume, and a feed can only refuse all that it was asked for"
-    )
-    def test_without_a_volume_harm_no_other_session(self, server: AlpacaServer) -> None:
-        assert set(laid(bars_of(server, double.with_bar(AT, v=None))).faults) == {0}
-
 
 def closes_of(server: AlpacaServer, fault: Fault, through: str = "2025-11-20") -> DailyCloses | PlaybookError:
     server.misbehave(fault, kind="daily", times=None)
