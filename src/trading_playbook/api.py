@@ -8,7 +8,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_playbook.config import load_settings
 from trading_playbook.core.errors import FixRequest
 from trading_playbook.core.journal import COLUMNS, JournalRow, Kind
 from trading_playbook.core.parsing import parse_accepted, parse_day, parse_symbols
@@ -17,10 +16,11 @@ from trading_playbook.runs import RunReport, RunRequest, run
 from trading_playbook.wiring import (
     build_budget,
     build_clock,
+    build_places,
     build_play,
+    build_settings,
     build_tools,
     journal_in_memory,
-    journal_on_disk,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def backtest(
     """
     _require_kind(str, "a text", {"feed": feed, "strategy": strategy, "cost": cost})
     _require_kind(str | Path, "a path", {"data_dir": data_dir, "output": output})
-    settings = load_settings()
+    settings = build_settings(output=str(output) if output else None)
     request = RunRequest(
         symbols=settings.symbols if symbols is None else _symbols(symbols),
         play=build_play(settings, strategy, _params(params), cost),
@@ -114,7 +114,7 @@ def backtest(
         settings,
         clock=clock,
         budget=budget,
-        journal=journal_on_disk(settings, clock, budget, str(output)) if output else journal_in_memory(),
+        places=build_places(settings, clock, budget, str(output)) if output else journal_in_memory(),
         feed=feed,
         data_dir=Path(data_dir) if data_dir else None,
         refresh=force_refresh,

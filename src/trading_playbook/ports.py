@@ -27,6 +27,20 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+class Secrets(Protocol):
+    """The settings that are secret, by their names such as ALPACA_API_KEY: each is read when it is needed, and kept.
+
+    Raises FixConfig, which names the setting and never its value, where one cannot be had; RetryLater where the same
+    call may work later.
+    """
+
+    def get(self, setting: str) -> str | None:
+        """The value, None where the setting is not set."""
+
+    def renewed(self, setting: str, refused: str) -> str | None:
+        """The value as it is now that the other side refuses this one; the same again where there is no newer one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a feed was asked and how it answered: calls made over the network, answers found in a cache."""
@@ -129,11 +143,16 @@ class TradeWriter(Protocol):
 
     def write_trade(self, row: JournalRow) -> None: ...
 
-    def finalize(self, *, revise: bool = False) -> WriteResult:
+    def write_replaced(self, row: JournalRow) -> None:
+        """Collect a row for the history: one that an earlier revision was, where a journal is copied."""
+
+    def finalize(self, *, revise: bool = False) -> Sequence[WriteResult | PlaybookError]:
         """Add what is absent, leave what is equal, keep what differs and report it; with revise, replace that.
 
         A replaced row goes to the history and its successor has revision + 1. After it returns all is durable.
-        Raises FixRequest where simulated and real rows would come to lie in one journal, or the place holds no journal.
+        Gives what became of the rows in each file or collection of the place, an error for one that could not be
+        written, which harms no other. Raises FixRequest where simulated and real rows would come to lie in one journal,
+        or the place holds no journal.
         """
 
 
@@ -157,6 +176,22 @@ class RowQuery:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalFile:
+    """All that lies in one file of a journal, or in its collection.
+
+    place: its address, as the records of runs name it. sha256: of its bytes; of a collection, of its rows as canonical
+    CSV text. as_written: whether it is, byte for byte, what a run writes of it. rows: in the order of their keys.
+    replaced: the rows that these have replaced, and those of keys that have no row any more.
+    """
+
+    place: str
+    sha256: str
+    as_written: bool
+    rows: tuple[JournalRow, ...]
+    replaced: tuple[JournalRow, ...] = ()
+
+
 class JournalReader(Protocol):
     """Reads a journal; a place where nothing was written yet is an empty one."""
 
@@ -170,8 +205,11 @@ class JournalReader(Protocol):
     def history(self, key: RowKey) -> list[JournalRow]:
         """The rows that a key's row has replaced, oldest revision first."""
 
-    def feeds(self) -> frozenset[str]:
-        """data_feed of all rows that the journal holds."""
+    def files(self, query: RowQuery) -> Sequence[JournalFile | PlaybookError]:
+        """Each file, whole, that can hold what the query takes; of one that cannot be read, why. None where none is."""
+
+    def feeds(self, query: RowQuery) -> frozenset[str]:
+        """data_feed of all rows that lie in one file, or one collection, with those that the query takes."""
 
     def require_writable(self) -> None:
         """Raise FixConfig or FixRequest where it can be told, without writing, that finalize would be refused."""
@@ -198,3 +236,15 @@ class RunLog(Protocol):
 
     def list(self, *, since: datetime | None = None, limit: int | None = None) -> Sequence[Manifest]:
         """The manifests of runs that began at or after `since`, newest first, at most `limit` of them."""
+
+
+class Journal(TradeWriter, JournalReader, Protocol):
+    """One journal, to write and to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """A journal and the records of the runs that wrote it."""
+
+    journal: Journal
+    runs: RunLog

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.contracts.trade_writer import EVERYTHING, OpenJournal
 from tests.support.rows import no_trade, trade
 from trading_playbook.core.journal import JournalRow
-from trading_playbook.ports import RowQuery
+from trading_playbook.ports import JournalFile, RowQuery, WriteResult
 
 ROWS = [
     trade(trade_date=date(2025, 11, 3)),
@@ -29,7 +30,7 @@ class JournalReaderContract:
         reader.require_writable()
         assert reader.rows(EVERYTHING) == []
         assert reader.history(trade().key) == []
-        assert reader.feeds() == frozenset()
+        assert reader.feeds(EVERYTHING) == frozenset()
 
     @pytest.mark.parametrize(
         ("query", "taken"),
@@ -54,6 +55,22 @@ class JournalReaderContract:
         _fill(open_journal)
         assert open_journal().rows(query) == list(filter(taken, ROWS))
 
+    def test_no_file_lies_where_nothing_was_written(self, open_journal: OpenJournal) -> None:
+        assert list(open_journal().files(EVERYTHING)) == []
+
+    def test_the_files_hold_every_row_and_what_was_replaced(self, open_journal: OpenJournal) -> None:
+        _fill(open_journal)
+        writer = open_journal()
+        writer.write_trade(replace(ROWS[0], entry_price=606.0))
+        [result] = [each for each in writer.finalize(revise=True) if isinstance(each, WriteResult)]
+        files = [each for each in open_journal().files(RowQuery(symbols=frozenset())) if isinstance(each, JournalFile)]
+        files = files or [each for each in open_journal().files(EVERYTHING) if isinstance(each, JournalFile)]
+        assert sorted(row.key for file in files for row in file.rows) == [row.key for row in ROWS]
+        assert [row for file in files for row in file.replaced] == [ROWS[0]]
+        assert all(file.as_written for file in files)
+        # What a run records of a write is what the file is known by.
+        assert result.after in [file.sha256 for file in files if file.place == result.place]
+
     def test_a_reader_that_stays_open_sees_what_others_write(self, open_journal: OpenJournal) -> None:
         reader = open_journal()
         assert reader.rows(EVERYTHING) == []
@@ -62,7 +79,7 @@ class JournalReaderContract:
 
     def test_feeds_are_those_of_all_rows(self, open_journal: OpenJournal) -> None:
         _fill(open_journal)
-        assert open_journal().feeds() == {"files", "alpaca-sip"}
+        assert open_journal().feeds(EVERYTHING) == {"files", "alpaca-sip"}
 
     def test_a_row_that_was_never_replaced_has_no_history(self, open_journal: OpenJournal) -> None:
         _fill(open_journal)

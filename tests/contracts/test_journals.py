@@ -9,6 +9,7 @@ from tests.contracts.run_log import OpenLog, RunLogContract
 from tests.contracts.trade_writer import OpenJournal, TradeWriterContract
 from tests.support.memory_store import MemoryStore
 from trading_playbook.journals.manifests import ManifestLog
+from trading_playbook.journals.partitioned import PartitionedJournal
 from trading_playbook.journals.table import TableJournal
 from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import ObjectStore
@@ -29,6 +30,12 @@ class TestTableJournal(TradeWriterContract, JournalReaderContract):
     @pytest.fixture
     def open_journal(self, store: ObjectStore) -> OpenJournal:
         return lambda: TableJournal(store, "trades/dp20-QQQ.csv")
+
+
+class TestPartitionedJournal(JournalReaderContract):
+    @pytest.fixture
+    def open_journal(self, store: ObjectStore) -> OpenJournal:
+        return lambda: PartitionedJournal(store, threads=4)
 
 
 class TestManifestLog(RunLogContract):

@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from tests.support.rows import days_of_rows, no_trade, trade
-from trading_playbook.core.errors import FixRequest
+from trading_playbook.core.errors import FixRequest, PlaybookError
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.ports import JournalReader, RowQuery, TradeWriter, WriteResult
 
@@ -144,6 +144,25 @@ class TradeWriterContract:
         _write(open_journal(), trade(revision=3))
         assert open_journal().rows(EVERYTHING) == [trade(revision=3)]
 
+    def test_what_a_copied_row_had_replaced_goes_to_the_history(self, open_journal: OpenJournal) -> None:
+        older = [trade(entry_price=605.5), trade(entry_price=606.0, revision=1)]
+        for _ in range(2):
+            writer = open_journal()
+            for row in older:
+                writer.write_replaced(row)
+            _write(writer, trade(revision=2), no_trade(symbol="SPY"))
+        assert open_journal().rows(EVERYTHING) == [trade(revision=2), no_trade(symbol="SPY")]
+        assert open_journal().history(trade().key) == older
+        assert open_journal().history(no_trade(symbol="SPY").key) == []
+
+    def test_a_history_can_be_completed_without_any_row(self, open_journal: OpenJournal) -> None:
+        _write(open_journal(), trade(revision=1))
+        writer = open_journal()
+        writer.write_replaced(trade(entry_price=605.5))
+        writer.finalize()
+        assert open_journal().rows(EVERYTHING) == [trade(revision=1)]
+        assert open_journal().history(trade().key) == [trade(entry_price=605.5)]
+
     def test_the_same_row_twice_is_one_row(self, open_journal: OpenJournal) -> None:
         assert _write(open_journal(), trade(), trade()).added == 1
 
@@ -162,8 +181,7 @@ class TradeWriterContract:
         assert open_journal().rows(EVERYTHING) == writer.rows(EVERYTHING) == rows
 
     def test_finalize_without_a_row_writes_nothing(self, open_journal: OpenJournal) -> None:
-        result = open_journal().finalize()
-        assert result == WriteResult(place=open_journal().place)
+        assert list(open_journal().finalize()) in ([], [WriteResult(place=open_journal().place)])
 
     @pytest.mark.parametrize(("stored", "judged"), [("simulated", "files"), ("files", "simulated")])
     def test_simulated_and_real_rows_never_lie_in_one_journal(
@@ -177,7 +195,7 @@ class TradeWriterContract:
 
     def test_real_rows_of_several_feeds_may_lie_in_one_journal(self, open_journal: OpenJournal) -> None:
         _write(open_journal(), no_trade(data_feed="files"), no_trade(symbol="SPY", data_feed="alpaca-sip"))
-        assert open_journal().feeds() == {"files", "alpaca-sip"}
+        assert open_journal().feeds(EVERYTHING) == {"files", "alpaca-sip"}
 
     def test_every_value_comes_back_as_it_was(self, open_journal: OpenJournal) -> None:
         rows = [
@@ -197,6 +215,23 @@ class TradeWriterContract:
 
 
 def _write(writer: TradeWriter, *rows: JournalRow, revise: bool = False) -> WriteResult:
+    """Write rows and return what became of them, of all files of the place together."""
     for row in rows:
         writer.write_trade(row)
-    return writer.finalize(revise=revise)
+    results = []
+    for answer in writer.finalize(revise=revise):
+        if isinstance(answer, PlaybookError):
+            raise answer
+        results.append(answer)
+    if len(results) == 1:
+        return results[0]
+    return WriteResult(
+        place=results[0].place,
+        added=sum(result.added for result in results),
+        unchanged=sum(result.unchanged for result in results),
+        revised=sum(result.revised for result in results),
+        conflicts=tuple(conflict for result in results for conflict in result.conflicts),
+        drifted=tuple(key for result in results for key in result.drifted),
+        before=next((result.before for result in results if result.before), None),
+        after=next((result.after for result in results if result.after), None),
+    )

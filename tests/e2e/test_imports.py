@@ -35,6 +35,36 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not loaded_after("import trading_playbook", tmp_path) & HEAVY
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["journal"], *([*verb.split(), "--help"] for verb in ("journal", "journal show", "journal recheck",
+     "runs", "status")), ["journal", "export", "--format", "parquet"], ["runs", "--limit", "0"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_help_and_usage_errors_of_other_commands_load_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    script = (
+        "from trading_playbook.cli.main import main\n"
+        "import contextlib, io\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):\n"
+        f"    main({arguments!r})\n"
+    )
+    assert not loaded_after(script, tmp_path) & HEAVY
+
+
+def test_looking_at_a_journal_loads_no_pandas_and_an_export_no_more_than_it_writes(tmp_path: Path) -> None:
+    run = "from trading_playbook.cli.main import main\nimport os\nos.environ['OUTPUT_DIR'] = '.'\n"
+    backtest = ["backtest", "--feed", "simulated", "--start", "2025-11-03", "--end", "2025-11-28"]
+    found = loaded_after(f"{run}assert main({backtest!r}) == 0", tmp_path)
+    for words in (["journal", "show"], ["journal", "verify"], ["journal", "export", "-o", "x.json"], ["runs"]):
+        found = loaded_after(f"{run}assert main({words!r}) == 0", tmp_path)
+        assert not found & (FOREIGN | {"pyarrow"})
+    found = loaded_after(f"{run}assert main(['status']) == 3", tmp_path)
+    assert not found & (FOREIGN | {"pyarrow"})
+    found = loaded_after(f"{run}assert main(['journal', 'export', '-o', 'x.parquet']) == 0", tmp_path)
+    assert not found & FOREIGN
+    assert "pyarrow" in found
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--bogus"], [], ["--start", "2025-02-30"]], ids=" ".join)
 def test_help_and_usage_errors_load_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
     for module, first in (

@@ -27,8 +27,9 @@ def asking(
 ) -> Iterator[AlpacaFeed]:
     """The feed; its connections are closed at the end."""
     clock = clock or ManualClock()
+    pair = keys or AlpacaKeys(server.key, server.secret)
     client = AlpacaClient(
-        keys or AlpacaKeys(server.key, server.secret),
+        lambda refused: pair,
         clock=clock,
         budget=RetryBudget(clock, budget),
         calls_per_minute=calls_per_minute,

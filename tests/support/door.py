@@ -59,9 +59,13 @@ class Door:
 
     def __call__(self, *arguments: object) -> Told:
         """Call the command and hear it out. Fails where it ends by anything but an exit code."""
+        return self.command(*self._command, *arguments)
+
+    def command(self, *arguments: object) -> Told:
+        """Any command of `trading-playbook`, in the same way."""
         self._capsys.readouterr()
         try:
-            code: object = main([*self._command, *map(str, arguments)])
+            code: object = main([*map(str, arguments)])
         except SystemExit as end:
             code = end.code
         assert isinstance(code, int), code

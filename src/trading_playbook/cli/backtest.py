@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_playbook.cli.answers import show_json, show_refusal
 from trading_playbook.cli.arguments import argument, moment, path
-from trading_playbook.cli.process import BUG, LATER, exit_code, guarded, show, show_json, show_refusal, tell
+from trading_playbook.cli.process import BUG, LATER, exit_code, guarded, show, tell
+from trading_playbook.cli.settings import add_cloud, add_log_level, open_settings
 from trading_playbook.core.errors import PlaybookError, RetryLater
 from trading_playbook.core.parsing import parse_accepted, parse_choices, parse_day, parse_symbols
 
@@ -34,8 +36,6 @@ PARSER: dict[str, Any] = {
     "allow_abbrev": False,
 }
 """How the command's parser is made, be it one of several commands or a module of its own."""
-
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -95,8 +95,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=path,
         metavar="FILE",
-        help="the CSV journal, or a folder to keep trades.csv in (default: OUTPUT_LOCATION, or OUTPUT_DIR/trades.csv)",
+        help="the CSV journal, or a folder to keep trades.csv in (default: OUTPUT_LOCATION, or OUTPUT_DIR/trades.csv); "
+        "with WRITER_TYPE=gcs a place in a bucket, as gs://BUCKET/FOLDER/",
     )
+    add_cloud(journal)
     journal.add_argument(
         "--revise", action="store_true", help="replace stored rows that differ; the old ones go to the history"
     )
@@ -104,12 +106,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     telling = parser.add_argument_group("what it tells")
     telling.add_argument("--json", action="store_true", help="the whole report as JSON on stdout, and nothing else")
     telling.add_argument("-v", "--verbose", action="store_true", help="show every trade, session and warning")
-    telling.add_argument(
-        "--log-level",
-        type=str.upper,
-        choices=LOG_LEVELS,
-        help="log lines on stderr from this level (default: LOG_LEVEL)",
-    )
+    add_log_level(telling)
     telling.add_argument(
         "--now", type=moment, metavar="MOMENT", help="rehearse another moment, as 2026-11-27T13:20:00-05:00"
     )
@@ -143,13 +140,11 @@ def backtest(chosen: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> RunReport:
     from trading_playbook.cli.progress import progress_line
-    from trading_playbook.config import load_settings
-    from trading_playbook.observability import log_bug, log_facts, set_up_logging
+    from trading_playbook.observability import log_bug, log_facts
     from trading_playbook.runs import run
-    from trading_playbook.wiring import build_budget, build_clock, build_tools, journal_on_disk
+    from trading_playbook.wiring import build_budget, build_clock, build_places, build_tools
 
-    settings = load_settings()
-    set_up_logging(chosen.log_level or settings.log_level)
+    settings = open_settings(cloud=chosen.cloud, log_level=chosen.log_level, output=chosen.output)
     request = _request(chosen, settings)
     clock = build_clock(chosen.now)
     budget = build_budget(settings, clock)
@@ -157,14 +152,15 @@ def _run(chosen: argparse.Namespace) -> RunReport:
         settings,
         clock=clock,
         budget=budget,
-        journal=journal_on_disk(settings, clock, budget, chosen.output),
+        places=build_places(settings, clock, budget, chosen.output),
         feed=chosen.feed,
         data_dir=Path(chosen.data_dir) if chosen.data_dir else None,
         refresh=chosen.force_refresh,
-        progress=progress_line(clock),
+        progress=progress_line(clock) if settings.log_format == "text" else lambda done, total: None,
     )
     report = run(request, tools)
-    log_facts("run", id=report.run_id, outcome=report.outcome, judged=len(report.rows), manifest=report.manifest)
+    manifests = ",".join(report.manifests)
+    log_facts("run", id=report.run_id, outcome=report.outcome, judged=len(report.rows), manifests=manifests)
     for error in report.errors:
         if exit_code(error) == BUG:
             log_bug(error)
@@ -197,7 +193,8 @@ def _request(chosen: argparse.Namespace, settings: Settings) -> RunRequest:
 def _places(chosen: argparse.Namespace) -> str:
     """The options given that name the bars and the journal, as they would stand on a command line."""
     given = {"--feed": chosen.feed, "--data-dir": chosen.data_dir, "--output": chosen.output}
-    return shlex.join(word for option, value in given.items() if value for word in (option, value))
+    words = [word for option, value in given.items() if value for word in (option, value)]
+    return shlex.join(words + (["--cloud"] if chosen.cloud else []))
 
 
 def _show(report: RunReport, chosen: argparse.Namespace, warnings: Sequence[str]) -> None:

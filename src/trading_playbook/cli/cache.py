@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from trading_playbook.cli.answers import show_json, show_refusal
 from trading_playbook.cli.arguments import argument, moment, month, path
-from trading_playbook.cli.process import exit_code, show, show_json, show_refusal, tell
+from trading_playbook.cli.process import exit_code, show, tell
 from trading_playbook.core.errors import PlaybookError, gravest
 from trading_playbook.core.parsing import parse_day, parse_symbols
 
@@ -122,7 +123,7 @@ def refresh_cache(chosen: argparse.Namespace) -> int:
     )
     clock = build_clock(chosen.now)
     budget = build_budget(settings, clock)
-    tools = build_tools(settings, clock=clock, budget=budget, journal=journal_in_memory(), refresh=True)
+    tools = build_tools(settings, clock=clock, budget=budget, places=journal_in_memory(), refresh=True)
     build_cache(settings, clock, budget).require_writable(tools.feed.name, request.symbols)
     report = refresh(request, tools)
     if chosen.json:
@@ -181,13 +182,12 @@ def _parser(description: str) -> dict[str, Any]:
 
 
 def _settings(chosen: argparse.Namespace) -> Settings:
-    from trading_playbook.config import load_settings, unknown_settings, with_cache_at
-    from trading_playbook.observability import set_up_logging
+    from trading_playbook.cli.settings import open_settings
+    from trading_playbook.config import unknown_settings, with_cache_at
 
     for warning in unknown_settings():
         tell(f"warning: {warning}")
-    settings = load_settings()
-    set_up_logging(settings.log_level)
+    settings = open_settings()
     return with_cache_at(settings, chosen.cache_dir) if chosen.cache_dir else settings
 
 

@@ -54,25 +54,10 @@ def show(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """A line to the person at the terminal, on stderr so that stdout holds the result alone."""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+    """A line to the person at the terminal, on stderr so that stdout holds the result alone; without secrets."""
+    from trading_playbook.observability import say
 
-
-def show_json(value: object) -> None:
-    """The result of a command for a program, on stdout."""
-    import json
-
-    show(json.dumps(value, indent=2, allow_nan=False))
-
-
-def show_refusal(error: PlaybookError) -> None:
-    """What a program gets that asked for JSON and whose call was refused as a whole."""
-    from trading_playbook.runs.report import error_facts, outcome_of
-
-    with suppress(RetryLater, BrokenPipeError):
-        show_json({"outcome": outcome_of(error), "errors": [error_facts(error)]})
+    say(text)
 
 
 def _code_of(work: Callable[[], int]) -> int:

@@ -55,7 +55,8 @@ def as_json(report: RunReport, warnings: Sequence[str]) -> dict[str, object]:
     return {
         **facts,
         "warnings": [*warnings, *report.warnings],
-        "manifest": report.manifest,
+        "manifest": next(iter(report.manifests), None),
+        "manifests": list(report.manifests),
         "rows": [_json_row(row) for row in report.rows],
     }
 
@@ -143,7 +144,7 @@ def _places(report: RunReport, style: Style) -> str:
     """Where it all lies, or would lie, and in a word how the run ended."""
     dry = report.request.dry_run
     lines = [f"  journal   {result.place}  ({_became(result)})" for result in report.written]
-    lines += [f"  manifest  {report.manifest}"] if report.manifest else []
+    lines += [f"  manifest  {address}" for address in report.manifests]
     lines += [f"  outcome   {report.outcome}"]
     return "\n".join([style.heading("Dry run, nothing was written" if dry else "Written"), *lines])
 

@@ -221,6 +221,12 @@ def row_cells(row: JournalRow) -> list[str]:
     return ["" if value is None else write(value) for write, value in zip(_WRITE, _values_of(row), strict=True)]
 
 
+def row_values(row: JournalRow) -> dict[str, object]:
+    """The row by its columns' names as values of JSON: numbers, flags and counts as such, dates as text, or None."""
+    values = zip(COLUMNS, _values_of(row), strict=True)
+    return {column.name: value.isoformat() if isinstance(value, date) else value for column, value in values}
+
+
 compared_values: Callable[[JournalRow], tuple[object, ...]] = attrgetter(
     *(column.attribute for column in COLUMNS if column.compared)
 )

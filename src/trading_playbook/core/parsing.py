@@ -13,6 +13,7 @@ SYMBOL_LENGTH = 10
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]*([.][A-Z]+)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
+_PARAMS_HASH = re.compile(r"p[0-9a-f]{12}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -40,6 +41,13 @@ def parse_day(text: str) -> date:
     except ValueError:
         pass
     raise FixRequest(f"{text[:40]!r} is no date; expected YYYY-MM-DD")
+
+
+def parse_params_hash(text: str) -> str:
+    """A hash of parameters as rows bear it, such as p80720bba934c; FixRequest for all else."""
+    if not _PARAMS_HASH.fullmatch(text.strip()):
+        raise FixRequest(f"{text[:40]!r} is no hash of parameters; expected p and 12 hex digits, as p80720bba934c")
+    return text.strip()
 
 
 def plain_number(text: str) -> float | None:

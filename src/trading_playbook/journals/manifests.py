@@ -13,7 +13,8 @@ from trading_playbook.ports import LostRace, Manifest, ObjectStore
 
 FOLDER = "runs"
 TIME_FORM = "%Y%m%dT%H%M%SZ"
-_NAME = re.compile(r"(?P<time>[0-9]{8}T[0-9]{6}Z)-(?P<run>[A-Za-z0-9_-]+)\.json")
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]+")
+_NAME = re.compile(rf"(?P<time>[0-9]{{8}}T[0-9]{{6}}Z)-(?P<run>{_RUN_ID.pattern})\.json")
 
 
 class ManifestLog:
@@ -31,12 +32,10 @@ class ManifestLog:
 
     def append(self, manifest: Manifest) -> str:
         """Keep a manifest. Raises ValueError where its run id cannot be part of a name, or a fact is no JSON value."""
-        name = f"{_time_text(manifest.started)}-{manifest.run_id}.json"
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{manifest.run_id!r} is no run id; expected are letters, digits, - and _")
-        key = f"{self._folder}/{name}"
+        require_run_id(manifest.run_id)
+        key = f"{self._folder}/{_time_text(manifest.started)}-{manifest.run_id}.json"
         with suppress(LostRace):  # kept before, and a manifest is never changed
-            self._store.put(key, _content(manifest), expected=None)
+            self._store.put(key, manifest_json(manifest), expected=None)
         return self._store.address(key)
 
     def list(self, *, since: datetime | None = None, limit: int | None = None) -> Sequence[Manifest]:
@@ -57,7 +56,7 @@ class ManifestLog:
 
     def _read(self, name: str) -> Manifest | None:
         stored = self._store.get(f"{self._folder}/{name}")
-        return None if stored is None else _manifest(stored.content)
+        return None if stored is None else read_manifest(stored.content)
 
 
 def _time_text(moment: datetime) -> str:
@@ -68,7 +67,14 @@ def _time_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-def _content(manifest: Manifest) -> bytes:
+def require_run_id(run_id: str) -> None:
+    """Raise ValueError where it could not be part of a name."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(f"{run_id!r} is no run id; expected are letters, digits, - and _")
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    """One JSON object in ASCII. Raises ValueError where a fact is no JSON value."""
     head = {
         "run_id": manifest.run_id,
         "started": manifest.started.astimezone(UTC).isoformat(),
@@ -77,8 +83,8 @@ def _content(manifest: Manifest) -> bytes:
     return (json.dumps({**head, **manifest.facts, **head}, indent=2, allow_nan=False) + "\n").encode("ascii")
 
 
-def _manifest(content: bytes) -> Manifest | None:
-    """The manifest of a file, None where it is none."""
+def read_manifest(content: bytes | str) -> Manifest | None:
+    """The manifest of such an object, facts with all of it; None where it is none."""
     try:
         facts = json.loads(content)
         run_id, started, outcome = facts["run_id"], datetime.fromisoformat(facts["started"]), facts["outcome"]

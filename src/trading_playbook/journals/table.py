@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from trading_playbook.core.errors import RetryLater
+from trading_playbook.core.errors import PlaybookError, RetryLater
 from trading_playbook.core.journal import JournalRow, RowKey
-from trading_playbook.core.journal_csv import StoredJournal, read_history, read_journal, write_journal
+from trading_playbook.core.journal_csv import StoredJournal, StoredRow, read_history, read_journal, write_journal
 from trading_playbook.core.merge import merge, require_one_origin
-from trading_playbook.ports import LostRace, ObjectStore, RowQuery, Stored, WriteResult
+from trading_playbook.ports import JournalFile, LostRace, ObjectStore, RowQuery, Stored, WriteResult
 
 HISTORY_ENDING = ".history.csv"
 """In place of .csv, of the object that keeps the replaced rows."""
 
 TRIES = 50
 """A race is lost only to a writer who has won it, so that this many are lost only in a crowd."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read of a journal, or written to it: its generation and SHA-256, None where there was no object."""
+
+    generation: str | None
+    sha256: str | None
+    journal: StoredJournal
 
 
 class TableJournal:
@@ -27,7 +38,8 @@ class TableJournal:
         self._key = key
         self._history_key = str(path.with_name(path.name.removesuffix(".csv") + HISTORY_ENDING))
         self._pending: dict[RowKey, JournalRow] = {}
-        self._last_read: tuple[str, StoredJournal] | None = None
+        self._replaced: list[JournalRow] = []
+        self._known: _Known | None = None
 
     @property
     def place(self) -> str:
@@ -38,27 +50,48 @@ class TableJournal:
         if self._pending.setdefault(row.key, row) != row:
             raise ValueError(f"two rows of one key that are not the same: {row.key}")
 
-    def finalize(self, *, revise: bool = False) -> WriteResult:
+    def write_replaced(self, row: JournalRow) -> None:
+        self._replaced.append(row)
+
+    def finalize(self, *, revise: bool = False) -> Sequence[WriteResult | PlaybookError]:
         for _ in range(TRIES):
             try:
                 result = self._write(revise)
             except LostRace:
                 continue
             self._pending.clear()
-            return result
+            self._replaced.clear()
+            return (result,)
         raise RetryLater(f"{self.place}: others were quicker to write {TRIES} times; call again", retry_after_seconds=1)
 
     def rows(self, query: RowQuery) -> list[JournalRow]:
-        return [stored.row for stored in self._read()[1].rows if query.takes(stored.row)]
+        return [stored.row for stored in self._read().journal.rows if query.takes(stored.row)]
 
     def history(self, key: RowKey) -> list[JournalRow]:
-        replaced = [stored.row for stored in self._read_history()[1].rows if stored.row.key == key]
-        # A run that was killed before it replaced a row has left that in the history already.
-        now = next((stored.row.revision for stored in self._read()[1].rows if stored.row.key == key), None)
-        return [row for row in replaced if now is None or row.revision < now]
+        now = [stored.row for stored in self._read().journal.rows if stored.row.key == key]
+        return [row for row in self._replaced_by(now) if row.key == key]
 
-    def feeds(self) -> frozenset[str]:
-        return frozenset(stored.row.data_feed for stored in self._read()[1].rows)
+    def files(self, query: RowQuery) -> Sequence[JournalFile | PlaybookError]:
+        try:
+            found = self._store.get(self._key)
+            if found is None:
+                return ()
+            journal = read_journal(found.content, self.place)
+            rows = tuple(stored.row for stored in journal.rows)
+            return (
+                JournalFile(
+                    place=self.place,
+                    sha256=_sha256(found.content),
+                    as_written=found.content == write_journal(journal),
+                    rows=rows,
+                    replaced=tuple(self._replaced_by(rows)),
+                ),
+            )
+        except PlaybookError as error:
+            return (error,)
+
+    def feeds(self, query: RowQuery) -> frozenset[str]:
+        return frozenset(stored.row.data_feed for stored in self._read().journal.rows)
 
     def require_writable(self) -> None:
         self._store.require_writable(self._key)
@@ -67,22 +100,32 @@ class TableJournal:
 
     def _write(self, revise: bool) -> WriteResult:
         """One try to write what was collected. Raises LostRace where another writer came in between."""
-        if not self._pending:
+        if not self._pending and not self._replaced:
             return WriteResult(place=self.place)
-        found, journal = self._read()
-        feeds = {stored.row.data_feed for stored in journal.rows} | {row.data_feed for row in self._pending.values()}
+        # What was read last will do: where it is no longer what lies there, the write is refused.
+        known = self._known or self._read()
+        self._known = None
+        feeds = {stored.row.data_feed for stored in known.journal.rows} | {
+            row.data_feed for row in self._pending.values()
+        }
         require_one_origin(feeds, self.place)
-        merged = merge((stored.row for stored in journal.rows), self._pending.values(), revise=revise)
+        merged = merge((stored.row for stored in known.journal.rows), self._pending.values(), revise=revise)
+        if self._replaced:
+            self._keep_in_history(StoredJournal(tuple(map(StoredRow, self._replaced))))
         if not merged.changed:
+            # Nothing is written, so nothing would show that this is still what lies there.
+            self._known = known
+            if self._read().generation != known.generation:
+                raise LostRace(self._key)
             return merged.result(self.place)
         if merged.replaced:
             # First, so that a process killed between the two writes has lost nothing.
-            self._keep_in_history(journal.with_rows(merged.replaced))
-        written = journal.with_rows(merged.rows)
+            self._keep_in_history(known.journal.with_rows(merged.replaced))
+        written = known.journal.with_rows(merged.rows)
         content = write_journal(written)
-        generation = self._store.put(self._key, content, expected=found.generation if found else None)
-        self._last_read = generation, written
-        return merged.result(self.place, before=_sha256(found.content) if found else None, after=_sha256(content))
+        generation = self._store.put(self._key, content, expected=known.generation)
+        self._known = _Known(generation, _sha256(content), written)
+        return merged.result(self.place, before=known.sha256, after=self._known.sha256)
 
     def _keep_in_history(self, replaced: StoredJournal) -> None:
         """Add rows that are about to be replaced to the history, equal ones of a revision once."""
@@ -91,14 +134,24 @@ class TableJournal:
         if found is None or found.content != content:
             self._store.put(self._history_key, content, expected=found.generation if found else None)
 
-    def _read(self) -> tuple[Stored | None, StoredJournal]:
-        """The journal's object, None where there is none yet, and what it holds."""
+    def _replaced_by(self, rows: Iterable[JournalRow]) -> list[JournalRow]:
+        """The rows in the history that are older than these, oldest revision first, and those of other keys."""
+        now = {row.key: row.revision for row in rows}
+        # A run that was killed before it replaced a row has left that in the history already.
+        return [
+            stored.row
+            for stored in self._read_history()[1].rows
+            if (revision := now.get(stored.row.key)) is None or stored.row.revision < revision
+        ]
+
+    def _read(self) -> _Known:
+        """What lies under the key now."""
         found = self._store.get(self._key)
         if found is None:
-            return None, StoredJournal()
-        if self._last_read is None or self._last_read[0] != found.generation:
-            self._last_read = found.generation, read_journal(found.content, self.place)
-        return found, self._last_read[1]
+            self._known = _Known(None, None, StoredJournal())
+        elif self._known is None or self._known.generation != found.generation:
+            self._known = _Known(found.generation, _sha256(found.content), read_journal(found.content, self.place))
+        return self._known
 
     def _read_history(self) -> tuple[Stored | None, StoredJournal]:
         """The object beside it that holds the replaced rows, None where there is none yet, and what it holds."""

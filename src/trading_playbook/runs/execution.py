@@ -10,10 +10,9 @@ from datetime import date
 import numpy as np
 
 from trading_playbook.core.calendar import Session
-from trading_playbook.core.errors import CheckData, FixConfig, FixRequest, PlaybookError
+from trading_playbook.core.errors import CheckData, FixConfig, FixRequest
 from trading_playbook.core.history import History, Prepared, prepare
 from trading_playbook.core.journal import JournalRow
-from trading_playbook.core.merge import merge, require_one_origin
 from trading_playbook.core.rows import RowMaker, judge_sessions
 from trading_playbook.core.schedule import Schedule
 from trading_playbook.core.statistics import summarize
@@ -22,6 +21,7 @@ from trading_playbook.ports import Manifest, RowQuery, WriteResult
 from trading_playbook.runs.closures import Closures
 from trading_playbook.runs.fetching import Sessions, fetch
 from trading_playbook.runs.harvest import Harvest
+from trading_playbook.runs.places import Places, days_of
 from trading_playbook.runs.plan import Plan, plan_run
 from trading_playbook.runs.report import RunReport
 from trading_playbook.runs.request import RunRequest, Tools
@@ -44,15 +44,19 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
     the request, the configuration or the journal's place is wrong as a whole; then nothing was touched.
     """
     run_id, started, watch = os.urandom(6).hex(), tools.clock.now(), Stopwatch(tools.clock)
+    places = Places(tools.places, dry_run=request.dry_run)
     with watch.stage("plan"):
-        stored = _stored_rows(request, tools)
+        places.open(_rows_in_question(request), tools.feed.name)
     closures = Closures(tools.feed)
     while True:
         with watch.stage("plan"):
             plan = plan_run(
-                request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, _dates_by_symbol(stored)
+                request, tools.calendar, started, tools.settle_after, tools.catch_up_sessions, days_of(places.stored)
             )
-        harvest = Harvest(stored={(row.symbol, row.trade_date): row for row in stored})
+        copied = places.copied(*plan.window)
+        if not request.revise:
+            plan = plan.without(copied)
+        harvest = Harvest(stored={(key.symbol, key.trade_date): row for key, row in places.stored.items()})
         harvest.warnings += _idle_acceptances(request, tools, plan)
         if _judge(request, tools, plan, harvest, closures, watch):
             break
@@ -61,7 +65,10 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
     harvest.warnings += closures.warnings
     harvest.rows.sort(key=lambda row: row.key)
     with watch.stage("write"):
-        written = _write(request, tools, harvest)
+        given = places.copy(copied)
+        rows = [row for row in harvest.rows if request.revise or row.key not in places.contradictory]
+        written = places.write(rows, revise=request.revise)
+    harvest.warnings += places.told_lacks(copied)
     harvest.errors += [conflict for result in written for conflict in result.conflicts]
     harvest.errors += [plan.too_early] if plan.too_early else []
     report = RunReport(
@@ -69,9 +76,10 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
         started=started,
         request=request,
         rows=tuple(harvest.rows),
-        errors=tuple(harvest.errors),
+        errors=(*places.errors, *harvest.errors),
         warnings=tuple(dict.fromkeys((*plan.warnings, *tools.feed.warnings, *harvest.warnings, *_drift(written)))),
-        written=written,
+        written=(*given, *written),
+        copied=sum(result.added for result in given),
         statistics=summarize(harvest.rows, tools.calendar),
         closed_days=plan.closed_days,
         not_listed=harvest.not_listed,
@@ -82,19 +90,13 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
         calendar_version=tools.calendar.version,
         data_feed=tools.feed.name,
     )
-    return _with_record(report, tools)
+    return _with_record(report, places)
 
 
-def _stored_rows(request: RunRequest, tools: Tools) -> list[JournalRow]:
-    """The rows of this play that the journal holds of these symbols; refuses a place that could not be written."""
-    if not request.dry_run:
-        tools.reader.require_writable()
-        tools.run_log.require_writable()
-    require_one_origin(tools.reader.feeds() | {tools.feed.name}, tools.reader.place)
+def _rows_in_question(request: RunRequest) -> RowQuery:
+    """The rows of this play and these symbols."""
     play = request.play
-    return tools.reader.rows(
-        RowQuery(symbols=frozenset(request.symbols), strategy=play.strategy.name, params_hash=play.params_hash)
-    )
+    return RowQuery(symbols=frozenset(request.symbols), strategy=play.strategy.name, params_hash=play.params_hash)
 
 
 def _idle_acceptances(request: RunRequest, tools: Tools, plan: Plan) -> list[str]:
@@ -109,13 +111,6 @@ def _idle_acceptances(request: RunRequest, tools: Tools, plan: Plan) -> list[str
         for symbol, day in sorted(request.accepted)
         if is_idle(symbol, day)
     ]
-
-
-def _dates_by_symbol(rows: Sequence[JournalRow]) -> dict[str, list[date]]:
-    dates: dict[str, list[date]] = {}
-    for row in rows:
-        dates.setdefault(row.symbol, []).append(row.trade_date)
-    return dates
 
 
 def _judge(
@@ -204,22 +199,6 @@ def _judged_rows(maker: RowMaker, prepared: Sequence[Prepared]) -> Iterator[list
         yield maker.rows(keys[part], batch, judge_sessions(maker.play.strategy, batch), accepted[part])
 
 
-def _write(request: RunRequest, tools: Tools, harvest: Harvest) -> tuple[WriteResult, ...]:
-    """Make the rows durable; in a dry run only say what would become of them."""
-    if not harvest.rows:
-        return ()
-    if request.dry_run:
-        merged = merge(list(harvest.stored.values()), harvest.rows, revise=request.revise)
-        return (merged.result(tools.reader.place),)
-    try:
-        for row in harvest.rows:
-            tools.writer.write_trade(row)
-        return (tools.writer.finalize(revise=request.revise),)
-    except PlaybookError as error:
-        harvest.errors.append(error)
-        return ()
-
-
 def _drift(written: Sequence[WriteResult]) -> list[str]:
     return [
         f"data_drift: {key} is equal to the stored row, though it was judged on other bars"
@@ -228,19 +207,18 @@ def _drift(written: Sequence[WriteResult]) -> list[str]:
     ]
 
 
-def _with_record(report: RunReport, tools: Tools) -> RunReport:
+def _with_record(report: RunReport, places: Places) -> RunReport:
     """The report with its manifest kept, unless nothing may be touched.
 
     Where the request, a setting or a whole file is wrong and no row came out, no file is touched.
     """
-    untouched = not report.rows and bool(report.errors) and all(map(_is_refusal, report.errors))
+    untouched = not report.rows and not report.copied and bool(report.errors) and all(map(_is_refusal, report.errors))
     if report.request.dry_run or untouched:
         return report
     manifest = Manifest(run_id=report.run_id, started=report.started, outcome=report.outcome, facts=report.facts())
-    try:
-        return replace(report, manifest=tools.run_log.append(manifest))
-    except PlaybookError as error:
-        return replace(report, errors=(*report.errors, error))
+    before = len(places.errors)
+    kept = places.keep(manifest)
+    return replace(report, manifests=kept, errors=(*report.errors, *places.errors[before:]))
 
 
 def _is_refusal(error: Exception) -> bool:

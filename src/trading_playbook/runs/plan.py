@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from math import ceil
 
 from trading_playbook.core.calendar import Calendar, Session, new_york_date
 from trading_playbook.core.errors import FixConfig, FixRequest, TooEarly
+from trading_playbook.core.journal import RowKey
 from trading_playbook.runs.request import RunRequest
 
 CALENDAR_WARNING_DAYS = 180
@@ -18,15 +19,28 @@ CALENDAR_WARNING_DAYS = 180
 class Plan:
     """The sessions to judge by symbol, oldest first.
 
-    closed_days: days of the range that were no session. too_early: the session that has not settled yet, as an error.
+    window: the first and the last date in question. closed_days: days of the range that were no session. too_early: the
+    session that has not settled yet, as an error.
     market_closed: whether a nightly run found today closed. warnings: older gaps, the calendar's coming end.
     """
 
     sessions: Mapping[str, tuple[Session, ...]]
+    window: tuple[date, date]
     closed_days: int = 0
     too_early: TooEarly | None = None
     market_closed: bool = False
     warnings: tuple[str, ...] = ()
+
+    def without(self, keys: Iterable[RowKey]) -> Plan:
+        """The plan without these sessions of these symbols."""
+        gone = {(key.symbol, key.trade_date) for key in keys}
+        if not gone:
+            return self
+        left = {
+            symbol: tuple(session for session in own if (symbol, session.date) not in gone)
+            for symbol, own in self.sessions.items()
+        }
+        return replace(self, sessions=left)
 
 
 def plan_run(
@@ -83,6 +97,7 @@ def _plan_range(
     settled = tuple(session for session in sessions if session.settles(settle_after) <= now)
     return Plan(
         sessions=dict.fromkeys(symbols, settled),
+        window=(start, end),
         closed_days=(end - start).days + 1 - len(sessions),
         too_early=_too_early(sessions[len(settled)], now, settle_after) if len(settled) < len(sessions) else None,
     )
@@ -113,6 +128,7 @@ def _plan_night(
             warnings.append(_told_gaps(request, symbol, gaps))
     return Plan(
         sessions=sessions,
+        window=(settled[0].date, settled[-1].date) if settled else (today, today),
         too_early=_too_early(unsettled[0], now, settle_after) if unsettled else None,
         market_closed=not calendar.is_open(today),
         warnings=tuple(warnings),

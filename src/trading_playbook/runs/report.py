@@ -21,7 +21,8 @@ class RunReport:
     """The outcome of one run.
 
     rows: those that were judged, in the order of the journal. errors: all that went wrong; the gravest decides the
-    outcome. written: what became of the rows at each place. manifest: the address of the run's record, if one was kept.
+    outcome. written: what became of the rows at each place. copied: rows that journals gave each other. manifests: the
+    addresses of the run's records.
     not_listed: sessions before the symbols' first daily bars. seconds: by stage.
     """
 
@@ -41,7 +42,8 @@ class RunReport:
     code_version: str
     calendar_version: str
     data_feed: str
-    manifest: str | None = None
+    copied: int = 0
+    manifests: tuple[str, ...] = ()
 
     @property
     def error(self) -> Exception | None:
@@ -76,6 +78,7 @@ class RunReport:
             "data_hashes": self._data_hashes(),
             "counts": {
                 "judged": len(self.rows),
+                "copied": self.copied,
                 "trades": self.statistics.trades,
                 "added": sum(result.added for result in self.written),
                 "unchanged": sum(result.unchanged for result in self.written),
@@ -88,7 +91,7 @@ class RunReport:
             "reasons": dict(Counter(row.reason for row in self.rows)),
             "errors": [error_facts(error) for error in self.errors],
             "warnings": list(self.warnings),
-            "places": [_place_facts(result) for result in self.written],
+            "places": [place_facts(result) for result in self.written],
             "statistics": statistics_facts(self.statistics),
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "api_calls": self.usage.api_calls,
@@ -129,7 +132,8 @@ def statistics_facts(statistics: Statistics) -> dict[str, object]:
     return {name: rounded(value) if isinstance(value, float) else value for name, value in asdict(statistics).items()}
 
 
-def _place_facts(result: WriteResult) -> dict[str, object]:
+def place_facts(result: WriteResult) -> dict[str, object]:
+    """What became of one file of a place, as JSON values: the link by which a later edit shows."""
     return {
         "place": result.place,
         "added": result.added,

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from trading_playbook.core.calendar import Calendar
 from trading_playbook.core.errors import FixRequest
 from trading_playbook.core.rows import Play
-from trading_playbook.ports import BarFeed, Clock, JournalReader, RunLog, TradeWriter
+from trading_playbook.ports import BarFeed, Clock, JournalPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +62,15 @@ class RunRequest:
 class Tools:
     """What a run works with; wiring hands it over.
 
-    settle_after: how long after a close its bars have settled. catch_up_sessions: how far back the nightly run looks
-    for missing rows. progress: told (sessions done, sessions in all) now and then.
+    places: the journals, all of which are to hold the same rows. settle_after: how long after a close its bars have
+    settled. catch_up_sessions: how far back the nightly run looks for missing rows. progress: told (sessions done,
+    sessions in all) now and then.
     """
 
     clock: Clock
     calendar: Calendar
     feed: BarFeed
-    writer: TradeWriter
-    reader: JournalReader
-    run_log: RunLog
+    places: tuple[JournalPlace, ...]
     settle_after: timedelta
     catch_up_sessions: int
     code_version: str

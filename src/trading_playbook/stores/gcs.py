@@ -36,7 +36,6 @@ _CONTENT_TYPES = {
 # copies of a journal lie in the caches of others.
 _CACHE_CONTROL = "no-store"
 
-_WRONG_CREDENTIALS = ("invalid_grant", "invalid_client", "unauthorized_client", "deleted_client", "account_not_found")
 _RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 
 
@@ -218,6 +217,7 @@ class GCSStore:
         from urllib3.exceptions import HTTPError
 
         from trading_playbook.network.deadlines import ending_within
+        from trading_playbook.network.google import without_token
 
         # What Google's errors say may hold addresses of upload sessions, which are as good as a key, and what its
         # credentials say is not ours to show: only what is taken from them here goes on.
@@ -227,7 +227,7 @@ class GCSStore:
             except GoogleAPICallError as error:
                 raise self._answered(error, doing, absent) from None
             except GoogleAuthError as error:
-                raise _unauthorized(error, doing) from None
+                raise without_token(error, doing, f"{_SIGN_IN} {self._bucket_name}") from None
             except (OSError, HTTPError, DataCorruption, InvalidResponse) as error:
                 if isinstance(error, InvalidSchema | InvalidURL | MissingSchema):
                     raise FixConfig(
@@ -293,7 +293,7 @@ def _client(threads: int) -> Any:
     """Google's client, whose calls, those for a token too, end when ours must."""
     from google.cloud.storage import Client
 
-    from trading_playbook.network.deadlines import DeadlineAdapter
+    from trading_playbook.network.google import let_end
 
     # Objects are named by their bucket alone; without this the client looks for a project, and fails where none is set.
     client = Client(project=None)
@@ -302,10 +302,7 @@ def _client(threads: int) -> Any:
     client._bucket_metadata_cache = None
     session = client._http
     session.hooks["response"].append(_read_refusal)
-    for used in (session, getattr(session, "_auth_request_session", None)):
-        if used is not None:
-            for scheme in ("https://", "http://"):
-                used.mount(scheme, DeadlineAdapter(pool_maxsize=threads))
+    let_end(session, threads)
     return client
 
 
@@ -351,16 +348,6 @@ def _crc32c(content: bytes) -> str:
 
     value: int = google_crc32c.value(content)
     return base64.b64encode(value.to_bytes(4, "big")).decode()
-
-
-def _unauthorized(error: Exception, doing: str) -> Exception:
-    """What trouble with the credentials means."""
-    from google.auth.exceptions import ReauthFailError, RefreshError, ResponseError, TimeoutError, TransportError
-
-    refused = isinstance(error, ReauthFailError) or any(word in str(error) for word in _WRONG_CREDENTIALS)
-    if isinstance(error, RefreshError | ResponseError | TimeoutError | TransportError) and not refused:
-        return Temporary(f"{doing}: Google gives no token for the credentials ({type(error).__name__})")
-    return FixConfig(f"{doing}: there are no credentials that Google accepts; {_SIGN_IN}")
 
 
 def _said(error: Any) -> tuple[str, str]:

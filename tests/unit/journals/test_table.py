@@ -33,7 +33,9 @@ def _write(store: MemoryStore, *rows: JournalRow, revise: bool = False) -> Write
     journal = TableJournal(store, KEY)
     for row in rows:
         journal.write_trade(row)
-    return journal.finalize(revise=revise)
+    [result] = journal.finalize(revise=revise)
+    assert isinstance(result, WriteResult)
+    return result
 
 
 def _file(*rows: JournalRow) -> bytes:
@@ -85,7 +87,12 @@ def test_a_journal_whose_dates_are_not_certain_is_left_alone(store: MemoryStore)
     store.overwrite(KEY, again)
     journal = TableJournal(store, KEY)
     journal.write_trade(trade(symbol="SPY"))
-    for use in (journal.finalize, journal.feeds, journal.require_writable, lambda: journal.rows(EVERYTHING)):
+    for use in (
+        journal.finalize,
+        lambda: journal.feeds(EVERYTHING),
+        journal.require_writable,
+        lambda: journal.rows(EVERYTHING),
+    ):
         with pytest.raises(FixRequest, match=r"memory:trades\.csv, line 2: trade_date '03/11/2025' can mean"):
             use()
     assert store.content(KEY) == again
@@ -197,7 +204,7 @@ def test_a_race_that_is_lost_again_and_again_ends_with_retry_and_can_be_taken_up
     with pytest.raises(RetryLater, match="call again"):
         journal.finalize()
     assert store.content(KEY) == _file(*rows)
-    assert journal.finalize().added == 1
+    assert [each.added for each in journal.finalize() if isinstance(each, WriteResult)] == [1]
 
 
 def test_reads_are_one_get_and_a_journal_that_did_not_change_is_not_parsed_again(
@@ -209,7 +216,7 @@ def test_reads_are_one_get_and_a_journal_that_did_not_change_is_not_parsed_again
     assert len(journal.rows(EVERYTHING)) == 5
     assert store.calls == [("get", KEY)]
     monkeypatch.setattr("trading_playbook.journals.table.read_journal", None)
-    assert journal.feeds() == {"files"}
+    assert journal.feeds(EVERYTHING) == {"files"}
     assert len(journal.rows(EVERYTHING)) == 5
 
 

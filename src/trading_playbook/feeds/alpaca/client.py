@@ -39,6 +39,10 @@ class AlpacaKeys:
     secret: str | None = field(repr=False)
 
 
+GetKeys = Callable[[AlpacaKeys | None], AlpacaKeys]
+"""The key pair, asked for at the first call; given a pair that Alpaca refuses, the pair as it is now."""
+
+
 class AlpacaClient:
     """GETs at the data host and at the trading host.
 
@@ -49,7 +53,7 @@ class AlpacaClient:
 
     def __init__(
         self,
-        keys: AlpacaKeys,
+        keys: GetKeys,
         *,
         clock: Clock,
         budget: RetryBudget,
@@ -57,7 +61,10 @@ class AlpacaClient:
         data_url: str = DATA_URL,
         trading_url: str = PAPER_URL,
     ) -> None:
-        self._keys = keys
+        self._get_keys = keys
+        self._keys: AlpacaKeys | None = None
+        self._renewed = False
+        self._known: list[str] = []
         self._clock = clock
         self._budget = budget
         self._rate = RateLimit(clock, calls_per_minute)
@@ -90,6 +97,25 @@ class AlpacaClient:
         version: str,
         if_absent: object = None,
     ) -> Answer:
+        try:
+            return self._asked(name, path, params, read, version, if_absent)
+        except _KeysRefused as refused:
+            if not self._take_newer_keys():
+                raise refused.error from None
+        try:
+            return self._asked(name, path, params, read, version, if_absent)
+        except _KeysRefused as refused:
+            raise refused.error from None
+
+    def _asked(
+        self,
+        name: str,
+        path: str,
+        params: Mapping[str, str],
+        read: Callable[[Any], Answer],
+        version: str,
+        if_absent: object,
+    ) -> Answer:
         host = self._host(name)
 
         def attempt(seconds: float) -> Answer:
@@ -108,14 +134,30 @@ class AlpacaClient:
 
         return with_retries(attempt, self._budget, in_turn=self._rate.wait)
 
+    def _take_newer_keys(self) -> bool:
+        """Whether there are other keys than those that were refused: they may have been rotated. Asked once."""
+        if self._renewed:
+            return False
+        self._renewed = True
+        newer = self._get_keys(self._keys)
+        if newer == self._keys:
+            return False
+        self.close()
+        self._take(newer)
+        return True
+
+    def _take(self, keys: AlpacaKeys) -> None:
+        self._keys = keys
+        self._known += [secret for secret in (keys.key, keys.secret) if secret]
+
     def _host(self, name: str) -> Host:
+        if self._keys is None:
+            self._take(self._get_keys(None))
         if name not in self._hosts:
-            lacking = [
-                variable
-                for variable, value in (("ALPACA_API_KEY", self._keys.key), ("ALPACA_SECRET_KEY", self._keys.secret))
-                if not value
-            ]
-            if lacking or not self._keys.key or not self._keys.secret:
+            key, secret = (self._keys.key, self._keys.secret) if self._keys else (None, None)
+            if not key or not secret:
+                pair = {"ALPACA_API_KEY": key, "ALPACA_SECRET_KEY": secret}
+                lacking = [variable for variable, value in pair.items() if not value]
                 raise FixConfig(
                     f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set, and bars must be fetched "
                     "from Alpaca: set both in the environment or in .env, or choose another feed (DATA_FEED=files or "
@@ -123,10 +165,10 @@ class AlpacaClient:
                 )
             from trading_playbook.feeds.alpaca.transport import Host
 
-            self._hosts[name] = Host(self._urls[name], self._keys.key, self._keys.secret)
+            self._hosts[name] = Host(self._urls[name], key, secret)
         return self._hosts[name]
 
-    def _refusal(self, name: str, status: int, body: bytes, wait_seconds: float) -> PlaybookError | Temporary:
+    def _refusal(self, name: str, status: int, body: bytes, wait_seconds: float) -> Exception:
         """What an answer with another status than 200 means."""
         url, said = self._urls[name], self._said(body)
         told = f"{url} answers {status}{f' ({said})' if said else ''}"
@@ -136,7 +178,9 @@ class AlpacaClient:
             return _of_the_plan(told, "recent" in said.lower() or "15 minutes" in said.lower())
         if status in (401, 403):
             paper = ", and that ALPACA_PAPER says whether they are of a paper account" if name == "trading" else ""
-            return FixConfig(f"{told}: check that ALPACA_API_KEY and ALPACA_SECRET_KEY are a valid pair{paper}")
+            return _KeysRefused(
+                FixConfig(f"{told}: check that ALPACA_API_KEY and ALPACA_SECRET_KEY are a valid pair{paper}")
+            )
         if status in (400, 422):
             return FixRequest(told)
         if status == 414:
@@ -154,9 +198,17 @@ class AlpacaClient:
         if not isinstance(said, str):
             return ""
         # The longer one first: it may hold the other.
-        for secret in sorted(filter(None, (self._keys.key, self._keys.secret)), key=len, reverse=True):
+        for secret in sorted(self._known, key=len, reverse=True):
             said = said.replace(secret, "***")
         return "".join(letter if letter.isprintable() else " " for letter in said)[:_SHOWN].strip()
+
+
+class _KeysRefused(Exception):
+    """Alpaca does not take the keys; the error is what it means unless there are newer ones."""
+
+    def __init__(self, error: FixConfig) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def _of_the_plan(told: str, recent: bool) -> PlaybookError:
