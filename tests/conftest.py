@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from trading_playbook import observability
+
 REAL_BARS = "TRADING_PLAYBOOK_BARS"
 
 
@@ -20,3 +22,10 @@ def real_bars() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real bars: set {REAL_BARS} to a folder with 1Min/QQQ.parquet and 1Day/QQQ.parquet in it")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test's settings hold as a secret is hidden from log lines for as long as a process lives."""
+    monkeypatch.setattr(observability, "_hidden", set())
+    monkeypatch.setattr(observability, "_pattern", None)

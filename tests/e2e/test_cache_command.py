@@ -131,7 +131,7 @@ class TestShow:
         for place in ("s3://bucket/cache", "gs://UPPER/cache"):
             told = cache("show", "--cache-dir", place)
             assert told.code == 2
-            assert "expected a folder, or gs://BUCKET/FOLDER" in told.err
+            assert "expected a path, or gs://BUCKET/FOLDER" in told.err
 
     def test_names_that_move_a_cursor_are_escaped(self, cache: Door) -> None:
         (CACHE / "a\x1b[2Jb").write_text("mine")
