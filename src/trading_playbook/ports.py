@@ -43,10 +43,15 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a feed was asked and how it answered: calls made over the network, answers found in a cache."""
+    """What a feed was asked and how it answered.
+
+    Calls made over the network, how many of them failed, the seconds they took; answers that were found in a cache.
+    """
 
     api_calls: int = 0
     cache_hits: int = 0
+    failed_calls: int = 0
+    call_seconds: float = 0.0
 
 
 class BarFeed(Protocol):

@@ -381,6 +381,7 @@ def build_tools(
     feed: str | None = None,
     data_dir: Path | None = None,
     refresh: bool = False,
+    deadline: float | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tools:
     """Everything a run works with, for these settings and what the request puts in their place."""
@@ -394,5 +395,6 @@ def build_tools(
         catch_up_sessions=settings.catch_up_sessions,
         code_version=VERSION,
         public_url=settings.public_url,
+        deadline=deadline,
         progress=progress,
     )
