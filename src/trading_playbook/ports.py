@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from trading_playbook.core.bars import Bars
-from trading_playbook.core.calendar import Session
-from trading_playbook.core.daily import DailyCloses, Split
-from trading_playbook.core.errors import PlaybookError
-from trading_playbook.core.journal import JournalRow, RowKey
 from trading_playbook.core.merge import WriteResult as WriteResult
+
+if TYPE_CHECKING:  # a door that asks for the time alone must not wait for numpy
+    from trading_playbook.core.bars import Bars
+    from trading_playbook.core.calendar import Session
+    from trading_playbook.core.daily import DailyCloses, Split
+    from trading_playbook.core.errors import PlaybookError
+    from trading_playbook.core.journal import JournalRow, RowKey
 
 
 class Clock(Protocol):

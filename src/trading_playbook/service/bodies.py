@@ -12,6 +12,8 @@ from trading_playbook.service.problems import BadCall
 
 Value = str | int | float | bool
 
+TOLD_FAULTS = 3
+
 
 class RunBody(BaseModel):
     """What to judge. An empty body is the nightly run: the last settled session, and nights that were missed."""
@@ -20,6 +22,7 @@ class RunBody(BaseModel):
         extra="forbid",
         strict=True,
         frozen=True,
+        defer_build=True,
         json_schema_extra={
             "examples": [
                 {},
@@ -50,7 +53,7 @@ def read_run_body(content: bytes, content_type: str) -> RunBody:
 
     Raises BadCall: 415 for another type than JSON, 400 for what is no JSON, 422 for a field that is wrong.
     """
-    if not content.strip():
+    if not content:
         return RunBody()
     if content_type.partition(";")[0].strip().lower() not in ("application/json", ""):
         raise BadCall(415, "media_type", "Not JSON", "the body must be application/json, or empty for the nightly run")
@@ -69,8 +72,10 @@ def read_run_body(content: bytes, content_type: str) -> RunBody:
 
 
 def told_faults(faults: Sequence[Mapping[str, Any]]) -> str:
-    """What is wrong with which field, without what was sent."""
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))[:60]}: {fault['msg']}" for fault in faults[:5])
+    """What is wrong with which field; of what was sent its names alone, cut short."""
+    told = [f"{'.'.join(map(str, fault['loc']))[:50]!a}: {fault['msg']}" for fault in faults[:TOLD_FAULTS]]
+    more = [f"{len(faults) - TOLD_FAULTS} more"] if len(faults) > TOLD_FAULTS else []
+    return "; ".join([*told, *more])
 
 
 class _NotStrict(Exception):
@@ -84,6 +89,7 @@ def _refuse_constant(name: str) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise _NotStrict(f"the field {twice[:60]!r} is named twice")
     return found

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from trading_playbook.config import Settings
 from trading_playbook.core.calendar import Calendar, new_york_date
-from trading_playbook.core.errors import FixRequest
+from trading_playbook.core.errors import FixConfig, FixRequest
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.parsing import parse_accepted, parse_day, parse_symbol, parse_symbols
 from trading_playbook.core.statistics import Statistics, summarize
 from trading_playbook.ports import Clock, JournalPlace, Manifest, RowQuery
 from trading_playbook.runs import RunReport, RunRequest, run
 from trading_playbook.service.bodies import RunBody
+from trading_playbook.service.fields import of_field
 from trading_playbook.wiring import build_budget, build_places, build_play, build_tools
 
+if TYPE_CHECKING:
+    from trading_playbook.network.budget import RetryBudget
+
 MOST_SESSIONS = 2_600
-"""Symbols times sessions of one call: ten years of one symbol, or a day of 503 five times, which fit the deadline."""
+"""Symbols times sessions of one range: ten years of one symbol, or five days of 503, which fit the deadline."""
+
+READY_BUDGET_SECONDS = 4.0
+"""What looking whether the journals can be reached may lose; less than whoever asks waits for."""
+
+_DEADLINE_SHARE = 0.8
+"""Of RUN_DEADLINE_SECONDS, after which a run begins nothing new; the rest is for writing."""
+
+Built = TypeVar("Built")
 
 TRAILING_SESSIONS = 30
 
@@ -35,14 +48,20 @@ class Standing:
 class Calls:
     """One method a path; each builds what it works with anew, so that calls share nothing but the settings."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, clock: Clock, calendar: Calendar) -> None:
+        # Nobody waits any more for what a call does after the deadline.
+        lost = min(settings.retry_budget_seconds, _DEADLINE_SHARE * settings.run_deadline_seconds)
+        self.settings = settings.model_copy(update={"retry_budget_seconds": lost})
         self.clock = clock
-        self.calendar = Calendar(settings.calendar_overrides)
-        self.play = build_play(settings, None, {}, None)
+        self.calendar = calendar
+        self.play = _configured(lambda: build_play(settings, None, {}, None))
 
     def backtest(self, body: RunBody) -> RunReport:
-        """Judge what a body asks for. Raises as runs.run does."""
+        """Judge what a body asks for. Raises as runs.run does; of an empty body the configuration is to blame."""
+        return _configured(lambda: self._backtest(body)) if body == RunBody() else self._backtest(body)
+
+    def _backtest(self, body: RunBody) -> RunReport:
+        deadline = self.clock.monotonic() + _DEADLINE_SHARE * self.settings.run_deadline_seconds
         request = self._request(body)
         self._require_a_bounded_range(request)
         budget = build_budget(self.settings, self.clock)
@@ -50,9 +69,9 @@ class Calls:
             self.settings,
             clock=self.clock,
             budget=budget,
-            places=build_places(self.settings, self.clock, budget),
+            places=self._places(budget),
             refresh=body.force_refresh,
-            deadline=self.clock.monotonic() + 0.8 * self.settings.run_deadline_seconds,
+            deadline=deadline,
         )
         return run(request, tools)
 
@@ -86,20 +105,29 @@ class Calls:
 
     def require_ready(self) -> None:
         """Raise what would keep a run from writing: a setting, a permission, a store that does not answer."""
-        budget = build_budget(self.settings, self.clock)
-        for place in build_places(self.settings, self.clock, budget):
+        settings = self.settings
+        if settings.data_feed == "alpaca" and not (settings.alpaca_api_key and settings.alpaca_secret_key):
+            raise FixConfig("ALPACA_API_KEY and ALPACA_SECRET_KEY are not both set")
+        if settings.data_feed == "files" and settings.data_dir is None:
+            raise FixConfig("DATA_DIR is not set, and DATA_FEED=files needs it")
+        lost = min(READY_BUDGET_SECONDS, settings.retry_budget_seconds)
+        hasty = settings.model_copy(update={"retry_budget_seconds": lost})
+        for place in self._places(build_budget(hasty, self.clock)):
             place.journal.require_writable()
 
     def _first_place(self) -> JournalPlace:
-        return build_places(self.settings, self.clock, build_budget(self.settings, self.clock))[0]
+        return self._places(build_budget(self.settings, self.clock))[0]
+
+    def _places(self, budget: RetryBudget) -> tuple[JournalPlace, ...]:
+        return _configured(lambda: build_places(self.settings, self.clock, budget))
 
     def _request(self, body: RunBody) -> RunRequest:
         return RunRequest(
             symbols=self._symbols(body),
             play=build_play(self.settings, body.strategy, body.params or {}, body.cost),
-            start=parse_day(body.start) if body.start is not None else None,
-            end=parse_day(body.end) if body.end is not None else None,
-            accepted=frozenset(map(parse_accepted, body.accept or ())),
+            start=of_field("start", parse_day, body.start) if body.start is not None else None,
+            end=of_field("end", parse_day, body.end) if body.end is not None else None,
+            accepted=frozenset(of_field("accept", parse_accepted, text) for text in body.accept or ()),
             revise=body.revise,
             dry_run=body.dry_run,
         )
@@ -108,39 +136,29 @@ class Calls:
         if body.symbol is not None and body.symbols is not None:
             raise FixRequest("symbol and symbols are both given: leave one of them out")
         if body.symbol is not None:
-            return (parse_symbol(body.symbol),)
+            return (of_field("symbol", parse_symbol, body.symbol),)
         if body.symbols is None:
             return self.settings.symbols
-        named = parse_symbols([body.symbols] if isinstance(body.symbols, str) else body.symbols)
+        named = of_field("symbols", parse_symbols, [body.symbols] if isinstance(body.symbols, str) else body.symbols)
         if not named:
             raise FixRequest("symbols names none: give at least one, or leave it out")
         return named
 
     def _require_a_bounded_range(self, request: RunRequest) -> None:
         if request.start is None or request.end is None:
-            sessions = self.settings.catch_up_sessions
-        else:
-            first, last = max(request.start, self.calendar.first), min(request.end, self.calendar.last)
-            sessions = len(self.calendar.sessions(first, last)) if first <= last else 0
-        if (asked := sessions * len(request.symbols)) > max(MOST_SESSIONS, self.settings.catch_up_sessions * 503):
+            return  # what is configured is meant, and most of its nights are there already
+        first, last = max(request.start, self.calendar.first), min(request.end, self.calendar.last)
+        sessions = len(self.calendar.sessions(first, last)) if first <= last else 0
+        if (asked := sessions * len(request.symbols)) > MOST_SESSIONS:
             raise FixRequest(
-                f"{asked} sessions are more than one call judges, which is {MOST_SESSIONS}: ask for a part, or run "
+                f"start to end are {asked} sessions, and one call judges {MOST_SESSIONS}: ask for a part, or run "
                 "trading-playbook backtest on a machine or as a job"
             )
 
 
-def query_of(
-    symbols: str | None, start: str | None, end: str | None, strategy: str | None, params_hash: str | None
-) -> RowQuery:
-    """The query of a GET. Raises FixRequest where a value is none."""
-    return RowQuery(
-        symbols=frozenset(parse_symbols([symbols])) if symbols is not None else None,
-        start=_day(start),
-        end=_day(end),
-        strategy=strategy,
-        params_hash=params_hash,
-    )
-
-
-def _day(text: str | None) -> date | None:
-    return None if text is None else parse_day(text)
+def _configured(build: Callable[[], Built]) -> Built:
+    """What the settings alone mean: where that is wrong, no request is to blame."""
+    try:
+        return build()
+    except FixRequest as error:
+        raise FixConfig(error.message) from None

@@ -18,15 +18,20 @@ class Remembered(Generic[Value]):
         self._seconds = seconds
         self._clock = clock
         self._known: tuple[float, Value] | None = None
+        self._changes = 0
         self._lock = asyncio.Lock()
 
     async def value(self, find: Callable[[], Awaitable[Value]]) -> Value:
         async with self._lock:
-            now = self._clock.monotonic()
-            if self._known is None or now - self._known[0] >= self._seconds:
-                self._known = now, await find()
-            return self._known[1]
+            if (known := self._known) is not None and self._clock.monotonic() - known[0] < self._seconds:
+                return known[1]
+            changes = self._changes
+            found = await find()
+            # One that was forgotten while it was being found is told to who asked, and not kept.
+            self._known = (self._clock.monotonic(), found) if changes == self._changes else None
+            return found
 
     def forget(self) -> None:
-        """The next one who asks gets a fresh answer."""
+        """The next one who asks gets a fresh answer. May be called from any thread."""
+        self._changes += 1
         self._known = None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from trading_playbook.service.bodies import RunBody, read_run_body
+from trading_playbook.service.bodies import read_run_body
+from trading_playbook.service.fields import query_of
 from trading_playbook.service.problems import problem, problem_of
+from trading_playbook.service.queries import JournalQuery, RunsQuery, read_query
 
 if TYPE_CHECKING:
     from trading_playbook.core.journal import JournalRow
@@ -21,33 +23,6 @@ if TYPE_CHECKING:
 
 READ_SECONDS = 60.0
 READY_SECONDS = 5.0
-MOST_ROWS = 5_000
-
-PROBLEM = {
-    "description": "What went wrong and what to do, as application/problem+json",
-    "content": {
-        "application/problem+json": {
-            "schema": {
-                "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": {"type": "string", "examples": ["urn:trading-playbook:too_early"]},
-                    "title": {"type": "string"},
-                    "status": {"type": "integer"},
-                    "detail": {"type": "string"},
-                    "run_id": {"type": "string"},
-                },
-            }
-        }
-    },
-}
-READ_PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
-    (400, 401, 403, 404, 405, 408, 413, 422, 500, 502, 503), PROBLEM
-)
-RUN_PROBLEMS = READ_PROBLEMS | dict.fromkeys((409, 415, 425), PROBLEM)
-
-Day = Annotated[str | None, Query(description="Session date, YYYY-MM-DD, included.", max_length=40)]
-Text = Annotated[str | None, Query(max_length=80)]
 
 router = APIRouter()
 
@@ -57,14 +32,7 @@ def _state(request: Request) -> State:
     return state
 
 
-@router.post(
-    "/backtest",
-    summary="Judge sessions and journal them",
-    responses=RUN_PROBLEMS,
-    openapi_extra={
-        "requestBody": {"required": False, "content": {"application/json": {"schema": RunBody.model_json_schema()}}}
-    },
-)
+@router.post("/backtest", summary="Judge sessions and journal them")
 async def backtest(request: Request) -> Response:
     """An empty body is the nightly run: the last settled session, and nights that were missed.
 
@@ -72,71 +40,61 @@ async def backtest(request: Request) -> Response:
     """
     state = _state(request)
     body = read_run_body(await request.body(), request.headers.get("content-type", ""))
-    report = await state.backtest(body, trace_of(request))
+    report = await state.backtest(body)
     if report.error is not None:
-        return problem_of(report.error, run_id=report.run_id, others=report.errors, report=_summary(report))
+        did = _summary(report)
+        return problem_of(report.error, run_id=report.run_id, others=report.errors, report=did, paths=state.paths)
     return JSONResponse(report.values())
 
 
-@router.get("/journal", summary="Rows of the journal", responses=READ_PROBLEMS | {304: {"description": "Not changed"}})
-async def journal(
-    request: Request,
-    symbol: Annotated[str | None, Query(description="One or several symbols with commas.", max_length=6_000)] = None,
-    start: Day = None,
-    end: Day = None,
-    strategy: Text = None,
-    params_hash: Text = None,
-    entered: Annotated[bool | None, Query(description="Trades alone, or sessions without one.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 500,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-) -> Response:
+@router.get("/journal", summary="Rows of the journal")
+async def journal(request: Request) -> Response:
     """JSON, or CSV where Accept asks for text/csv; in pages, the next one in the header Link."""
-    from trading_playbook.service.calls import query_of
-
     state = _state(request)
-    query = query_of(symbol, start, end, strategy, params_hash)
+    asked = read_query(JournalQuery, request.query_params.multi_items())
+    query = query_of(asked.symbol, asked.start, asked.end, asked.strategy, asked.params_hash)
     rows = await state.reads.do(lambda: state.calls.rows(query), READ_SECONDS)
-    rows = [row for row in rows if entered is None or row.entered == entered]
-    page = rows[offset : offset + limit]
+    rows = [row for row in rows if asked.entered is None or row.entered == asked.entered]
+    end = asked.offset + asked.limit
+    page = rows[asked.offset : end]
     headers = {"X-Total-Count": str(len(rows)), "Vary": "Accept"}
-    if offset + limit < len(rows):
-        following = request.url.include_query_params(offset=offset + limit)
+    if end < len(rows):
+        following = request.url.include_query_params(offset=end)
         headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
     if "text/csv" in request.headers.get("accept", ""):
         return _tagged(request, _as_csv(page), "text/csv; charset=utf-8", headers)
     from trading_playbook.core.journal import row_values
 
-    content = {"total": len(rows), "offset": offset, "rows": list(map(row_values, page))}
+    content = {"total": len(rows), "offset": asked.offset, "rows": list(map(row_values, page))}
     return _tagged(request, _json(content), "application/json", headers)
 
 
-@router.get("/runs", summary="Records of runs, newest first", responses=READ_PROBLEMS)
-async def runs(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+@router.get("/runs", summary="Records of runs, newest first")
+async def runs(request: Request) -> Response:
     """The head of each record; GET /runs/{id} has all of one."""
     state = _state(request)
-    found = await state.reads.do(lambda: state.calls.runs(limit), READ_SECONDS)
+    asked = read_query(RunsQuery, request.query_params.multi_items())
+    found = await state.reads.do(lambda: state.calls.runs(asked.limit), READ_SECONDS)
     return JSONResponse({"runs": [_head(manifest) for manifest in found]})
 
 
-@router.get("/runs/{run_id}", summary="The record of one run", responses=READ_PROBLEMS)
-async def one_run(
-    request: Request, run_id: Annotated[str, Path(max_length=64, description="The run_id of an answer.")]
-) -> Response:
+@router.get("/runs/{run_id}", summary="The record of one run")
+async def one_run(request: Request) -> Response:
     """All that is known of a run."""
     state = _state(request)
-    found = await state.reads.do(lambda: state.calls.run_of(run_id), READ_SECONDS)
+    found = await state.reads.do(lambda: state.calls.run_of(request.path_params["run_id"]), READ_SECONDS)
     if found is None:
         return problem(404, "no_run", "There is no such run", "no record has this run_id")
     return JSONResponse(dict(found.facts))
 
 
-@router.get("/stats", summary="How the play has done", responses=READ_PROBLEMS)
+@router.get("/stats", summary="How the play has done")
 async def stats(request: Request) -> Response:
     """Figures after costs of the configured symbols and play: of the trailing 30 sessions, and of all."""
-    from trading_playbook.runs.report import statistics_facts
-
     state = _state(request)
-    standing = await state.reads.do(state.calls.standing, READ_SECONDS)
+    standing = await state.reads.do(lambda: state.calls.standing(), READ_SECONDS)
+    from trading_playbook.runs.report import statistics_facts  # by now it is loaded
+
     return JSONResponse(
         {
             "strategy": state.calls.play.strategy.name,
@@ -148,7 +106,7 @@ async def stats(request: Request) -> Response:
     )
 
 
-@router.get("/metrics", summary="Figures for Prometheus", responses=READ_PROBLEMS, response_class=Response)
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Counters of this instance, and gauges that come from the journal."""
     state = _state(request)
@@ -158,28 +116,19 @@ async def metrics(request: Request) -> Response:
 @router.head("/health", include_in_schema=False)
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", include_in_schema=False)
-@router.get("/health", summary="Alive", responses={405: PROBLEM})
-async def health() -> dict[str, str]:
+@router.get("/health", summary="Alive")
+async def health() -> Response:
     """Whether the process answers; it asks nothing and nobody."""
-    return {"status": "ok"}
+    return JSONResponse({"status": "ok"})
 
 
 @router.head("/ready", include_in_schema=False)
-@router.get("/ready", summary="Able to run", responses={405: PROBLEM, 503: PROBLEM})
+@router.get("/ready", summary="Able to run")
 async def ready(request: Request) -> Response:
     """Whether the configuration holds and the journals can be reached; remembered for a few seconds."""
     if await _state(request).is_ready():
         return JSONResponse({"status": "ready"})
     return problem(503, "not_ready", "Not ready", "the log tells why", headers={"Retry-After": "10"})
-
-
-def trace_of(request: Request) -> str | None:
-    """The trace id of a call, 32 hex digits, by traceparent (W3C) or X-Cloud-Trace-Context."""
-    for header, place in (("traceparent", 1), ("x-cloud-trace-context", 0)):
-        parts = request.headers.get(header, "").replace("/", "-").split("-")
-        if len(parts) > place and len(parts[place]) == 32 and set(parts[place].lower()) <= set("0123456789abcdef"):
-            return parts[place].lower()
-    return None
 
 
 def _summary(report: RunReport) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TypeVar
 
 from trading_playbook.core.errors import RetryLater
@@ -25,14 +26,19 @@ class Workshop:
         self._free = threading.BoundedSemaphore(at_once)
 
     async def do(self, work: Callable[[], Result], seconds: float) -> Result:
-        """The result of the work. Raises RetryLater where none is free, or it has not ended within so many seconds."""
+        """The result of the work. Raises RetryLater where none is free, or it has not ended within so many seconds.
+
+        Work that has not ended goes on, and takes its place until it has.
+        """
         if not self._free.acquire(blocking=False):
-            raise RetryLater("as many runs as this instance takes are going on", retry_after_seconds=BUSY_RETRY_SECONDS)
+            raise RetryLater(
+                "this instance does as much as it takes at once: call again", retry_after_seconds=BUSY_RETRY_SECONDS
+            )
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Result] = loop.create_future()
 
         def settle(result: Result | None, error: BaseException | None) -> None:
-            if done.cancelled():
+            if done.done():
                 return
             if error is not None:
                 done.set_exception(error)
@@ -51,11 +57,20 @@ class Workshop:
             with suppress(RuntimeError):  # the loop has ended, nobody waits any more
                 loop.call_soon_threadsafe(settle, result, failed)
 
-        threading.Thread(target=go, daemon=True, name="run").start()
+        context = copy_context()  # the trace of the call, for the lines that its work logs
         try:
-            return await asyncio.wait_for(done, seconds)
-        except TimeoutError:
-            raise RetryLater(
-                f"the work did not end within {seconds:g} seconds; what it writes is whole, the same call completes it",
-                retry_after_seconds=BUSY_RETRY_SECONDS,
-            ) from None
+            threading.Thread(target=context.run, args=(go,), daemon=True, name="work").start()
+        except RuntimeError:  # the system gives no more threads
+            self._free.release()
+            raise RetryLater("this instance is out of threads: call again", retry_after_seconds=5) from None
+        try:
+            await asyncio.wait({done}, timeout=seconds)
+        finally:
+            ended = done.done()
+            done.cancel()
+        if ended:
+            return done.result()
+        raise RetryLater(
+            f"the work did not end within {seconds:g} seconds; what it writes is whole, the same call completes it",
+            retry_after_seconds=BUSY_RETRY_SECONDS,
+        )
