@@ -19,11 +19,11 @@ DEV := $(VENV)/.installed-to-develop
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help backtest test soak lint bench calendar lock clean again
+.PHONY: help backtest test test-servers soak lint bench calendar lock clean again
 
 help: ## show this list
 	@echo 'make TARGET, or make PYTHON=/path/to/python3.12 TARGET to choose the Python of a new .venv'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 backtest: $(RUN) ## backtest a year of simulated bars into output/demo/trades.csv
 	@$(BIN)/python -m trading_playbook.cli.backtest --feed simulated --symbol QQQ \
@@ -33,6 +33,9 @@ backtest: $(RUN) ## backtest a year of simulated bars into output/demo/trades.cs
 # It also shows a test that leans on the order of the others.
 test: lint ## run every check and the tests: what must pass before a commit
 	$(BIN)/python -m pytest -n 2 -rs
+
+test-servers: $(DEV) ## run the contract tests on servers that Go builds; skips aloud
+	@tests/servers/run.sh $(BIN)/python
 
 soak: $(DEV) ## run the long counts: hundreds of kills, races and examples
 	$(BIN)/python -m pytest -n 2 -m soak
@@ -55,7 +58,7 @@ lock: ## with Poetry and its export plugin: lock again, write both requirement f
 	$(call write-export,requirements-dev.txt,$(DEV_GROUPS))
 
 clean: ## remove .venv and what the tools left; journals and data stay
-	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist tests/servers/.built
 	find src tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 RUN_GROUPS := --only main,build

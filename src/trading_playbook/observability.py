@@ -42,9 +42,15 @@ _hidden: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 
 
+_OPEN_DATABASE = re.compile(r"mongodb(?:\+srv)?://[^@?\s]*")
+"""A connection string without user, password and options: the address that people are shown of a journal."""
+
+
 def hide(secret: str) -> None:
     """From now on no line shows this secret, nor the password in it where it is an address, in whatever spelling."""
     global _pattern
+    if _OPEN_DATABASE.fullmatch(secret):
+        return
     spellings = {spelling for part in (secret, *_passwords(secret)) for spelling in _spellings(part)}
     with _lock:
         if spellings <= _hidden:

@@ -216,7 +216,7 @@ class JournalReader(Protocol):
         """Each file, whole, that can hold what the query takes; of one that cannot be read, why. None where none is."""
 
     def feeds(self, query: RowQuery) -> frozenset[str]:
-        """data_feed of all rows that lie in one file, or one collection, with those that the query takes."""
+        """data_feed of all rows of the journal, of whichever files it is made."""
 
     def require_writable(self) -> None:
         """Raise FixConfig or FixRequest where it can be told, without writing, that finalize would be refused."""

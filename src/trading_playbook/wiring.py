@@ -53,6 +53,9 @@ LOCAL_THREADS = 1
 
 GCS_THREADS = 16
 
+GCS_SECONDS_BETWEEN_WRITES = 1.0
+"""Google bears one write of an object a second; a run that copies rows and judges others writes a journal twice."""
+
 LOADING_SECONDS = 60.0
 """What may be lost to Secret Manager while the settings themselves are read, before a run's budget is known."""
 
@@ -203,10 +206,22 @@ def _store(place: str, clock: Clock, budget: RetryBudget) -> tuple[ObjectStore, 
         from trading_playbook.stores.local import LocalStore
 
         return LocalStore(_path(place), clock, budget, durable=False), LOCAL_THREADS
+    return _bucket(place, clock, budget), GCS_THREADS
+
+
+def _bucket(place: str, clock: Clock, budget: RetryBudget, *, seconds_between_writes: float = 0.0) -> ObjectStore:
+    """The store at gs://BUCKET/FOLDER."""
     from trading_playbook.stores.gcs import GCSStore
 
     bucket, _, prefix = place.removeprefix("gs://").partition("/")
-    return GCSStore(bucket, prefix.strip("/"), clock, budget, threads=GCS_THREADS), GCS_THREADS
+    return GCSStore(
+        bucket,
+        prefix.strip("/"),
+        clock,
+        budget,
+        threads=GCS_THREADS,
+        seconds_between_writes=seconds_between_writes,
+    )
 
 
 def build_budget(settings: Settings, clock: Clock) -> RetryBudget:
@@ -235,13 +250,16 @@ def build_places(
             "to a disk: set WRITER_TYPE=gcs for a place in a bucket, or give a path"
         )
     places: list[JournalPlace] = []
+    several = len(settings.writer_type) > 1
     for writer in settings.writer_type:
+        # What one of several journals loses, when it hangs for one, must not be lost to the others and to the feed.
+        own = budget.part(1 / (len(settings.writer_type) + 1)) if several else budget
         if writer == "csv":
-            places.append(_journal_on_disk(given or f"{settings.output_dir}/", clock, budget))
+            places.append(_journal_on_disk(given or f"{settings.output_dir}/", clock, own))
         elif writer == "gcs":
-            places.append(_journal_in_bucket(given or _usual_place(settings), clock, budget))
+            places.append(_journal_in_bucket(given or _usual_place(settings), clock, own))
         else:
-            places.append(_journal_in_mongodb(settings, clock, budget))
+            places.append(_journal_in_mongodb(settings, clock, own))
     return tuple(places)
 
 
@@ -324,9 +342,9 @@ def _journal_in_bucket(given: str, clock: Clock, budget: RetryBudget) -> Journal
         )
     folder, _, name = given.rpartition("/")
     if name.endswith(".csv") and folder != "gs:/":
-        return _table(_store(folder, clock, budget)[0], name)
-    store, threads = _store(given, clock, budget)
-    return JournalPlace(PartitionedJournal(store, threads), ManifestLog(store))
+        return _table(_bucket(folder, clock, budget, seconds_between_writes=GCS_SECONDS_BETWEEN_WRITES), name)
+    store = _bucket(given, clock, budget, seconds_between_writes=GCS_SECONDS_BETWEEN_WRITES)
+    return JournalPlace(PartitionedJournal(store, GCS_THREADS), ManifestLog(store))
 
 
 def _journal_in_mongodb(

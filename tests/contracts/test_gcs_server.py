@@ -9,7 +9,13 @@ from contextlib import closing
 
 import pytest
 
+from tests.contracts.journal_reader import JournalReaderContract
 from tests.contracts.object_store import ObjectStoreContract
+from tests.contracts.run_log import OpenLog, RunLogContract
+from tests.contracts.trade_writer import OpenJournal, TradeWriterContract
+from trading_playbook.journals.manifests import ManifestLog
+from trading_playbook.journals.partitioned import PartitionedJournal
+from trading_playbook.journals.table import TableJournal
 from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import LostRace, ObjectStore
 from trading_playbook.stores.gcs import GCSStore
@@ -45,6 +51,40 @@ class TestGCSServer(ObjectStoreContract):
             if request.node.name in OF_DELETES and not _guards_deletes(store):
                 pytest.skip("this server deletes an object of any generation; the double refuses to")
             yield store
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An empty folder of the bucket."""
+    assert ENDPOINT
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", ENDPOINT)
+    clock = SystemClock()
+    with closing(GCSStore("playbook", secrets.token_hex(6), clock, RetryBudget(clock, 10))) as store:
+        yield store
+
+
+class TestGCSServerTable(TradeWriterContract, JournalReaderContract):
+    __test__ = bool(ENDPOINT)
+
+    @pytest.fixture
+    def open_journal(self, bucket: ObjectStore) -> OpenJournal:
+        return lambda: TableJournal(bucket, "trades.csv")
+
+
+class TestGCSServerPartitioned(TradeWriterContract, JournalReaderContract):
+    __test__ = bool(ENDPOINT)
+
+    @pytest.fixture
+    def open_journal(self, bucket: ObjectStore) -> OpenJournal:
+        return lambda: PartitionedJournal(bucket, threads=4)
+
+
+class TestGCSServerRunLog(RunLogContract):
+    __test__ = bool(ENDPOINT)
+
+    @pytest.fixture
+    def open_log(self, bucket: ObjectStore) -> OpenLog:
+        return lambda: ManifestLog(bucket)
 
 
 def _guards_deletes(store: ObjectStore) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -7,23 +9,30 @@ import pytest
 from tests.contracts.journal_reader import JournalReaderContract
 from tests.contracts.run_log import OpenLog, RunLogContract
 from tests.contracts.trade_writer import OpenJournal, TradeWriterContract
+from tests.support.gcs_double import GcsDouble
 from tests.support.memory_store import MemoryStore
 from trading_playbook.journals.manifests import ManifestLog
 from trading_playbook.journals.partitioned import PartitionedJournal
 from trading_playbook.journals.table import TableJournal
 from trading_playbook.network.budget import RetryBudget
 from trading_playbook.ports import ObjectStore
+from trading_playbook.stores.gcs import GCSStore
 from trading_playbook.stores.local import LocalStore
 from trading_playbook.system import SystemClock
 
 
-@pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return (
-        LocalStore(tmp_path / "output", SystemClock(), RetryBudget(SystemClock(), 10))
-        if request.param == "local"
-        else MemoryStore()
-    )
+@pytest.fixture(params=["local", "memory", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    budget = RetryBudget(SystemClock(), 10)
+    if request.param == "local":
+        yield LocalStore(tmp_path / "output", SystemClock(), budget)
+    elif request.param == "memory":
+        yield MemoryStore()
+    else:
+        with GcsDouble(["b"]) as gcs:
+            gcs.take_the_place_of_google(monkeypatch)
+            with closing(GCSStore("b", "output/trades", SystemClock(), budget)) as bucket:
+                yield bucket
 
 
 class TestTableJournal(TradeWriterContract, JournalReaderContract):
@@ -32,7 +41,7 @@ class TestTableJournal(TradeWriterContract, JournalReaderContract):
         return lambda: TableJournal(store, "trades/dp20-QQQ.csv")
 
 
-class TestPartitionedJournal(JournalReaderContract):
+class TestPartitionedJournal(TradeWriterContract, JournalReaderContract):
     @pytest.fixture
     def open_journal(self, store: ObjectStore) -> OpenJournal:
         return lambda: PartitionedJournal(store, threads=4)

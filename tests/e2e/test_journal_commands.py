@@ -602,16 +602,28 @@ class TestInABucket:
         told = door.command("journal", "verify", "--json")
         assert (told.code, set(findings(told))) == (3, {("edited", True), ("origin", True)})
 
-    def test_a_file_that_somebody_left_beside_the_journals_is_named(self, door: Door, bucket: GcsDouble) -> None:
+    @pytest.mark.parametrize("name", ["dp20-SPY copy.csv", "dp20-spy.csv", "SPY.csv", "-SPY.csv", "old/dp20-SPY.csv"])
+    def test_a_file_that_somebody_left_beside_the_journals_is_none_of_them(
+        self, door: Door, bucket: GcsDouble, tmp_path: Path, name: str
+    ) -> None:
+        before = door.command("journal", "show", "--json").json["rows"]
         content = bucket.objects("playbook")["output/trades/dp20-SPY.csv"]
-        bucket.write(
-            "playbook", "output/trades/dp20-SPY copy.csv", content.replace(b"no_reversal: ", b"no_reversal: x", 1)
-        )
+        bucket.write("playbook", f"output/trades/{name}", content.replace(b"no_reversal: ", b"no_reversal: x", 1))
+        assert door.command("journal", "show", "--json").json["rows"] == before
+        assert door.command("journal", "verify").code == 0
+        assert door.command("journal", "copy", self.PLACE, tmp_path / "x.csv").code == 0
+
+    def test_a_row_of_another_symbol_in_a_file_is_refused_by_name(self, door: Door, bucket: GcsDouble) -> None:
+        objects = bucket.objects("playbook")
+        bucket.write("playbook", "output/trades/dp20-IWM.csv", objects["output/trades/dp20-SPY.csv"])
         told = door.command("journal", "verify", "--json")
-        assert (told.code, set(findings(told))) == (3, {("identity", True), ("no_record", False)})
+        assert (told.code, findings(told)) == (3, [("unreadable", True)])
         for words in (("show",), ("export",), ("diff", self.PLACE, self.PLACE), ("copy", self.PLACE, "x.csv")):
             told = door.command("journal", *words)
-            assert (told.code, "in two files" in told.err) == (2, True)
+            assert told.code == 2
+            assert "gs://playbook/output/trades/dp20-IWM.csv holds the row of SPY 2025-11-17" in told.err
+        told = door(*SIMULATED, "--symbol", "QQQ,IWM")
+        assert (told.code, "dp20-IWM.csv holds the row of SPY" in told.err) == (2, True)
 
 
 class TestOddPlaces:

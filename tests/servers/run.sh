@@ -1,12 +1,20 @@
 #!/bin/sh
 # Builds the servers, starts them, runs the contract suites on them, and stops them.
 # Usage: tests/servers/run.sh [PYTHON]
+#
+# Where they cannot be had (no Go, one that is too old, no network, more than TEST_SERVERS_SECONDS to build them, 480 by
+# default) it says SKIPPED and why, and ends with 0. A test that fails, and a server that does not start, end otherwise.
 set -eu
 cd "$(dirname "$0")/../.."
 python=${1:-python3}
-built=tests/servers/.built
+limit=${TEST_SERVERS_SECONDS:-480}
+built=$PWD/tests/servers/.built
 work=$(mktemp -d)
 running=''
+
+# No other Go than the one that is here is fetched.
+GOTOOLCHAIN=local
+export GOTOOLCHAIN
 
 stop() {
     for each in $running; do
@@ -20,16 +28,47 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 skip() {
-    echo "SKIPPED: $1" >&2
+    echo "SKIPPED: the tests on real servers: $1" >&2
     exit 0
 }
 
-command -v go >/dev/null 2>&1 || skip 'the tests on real servers: Go is not here (https://go.dev/dl)'
+# within SERVER COMMAND...: runs it in the server's folder; its exit code, or 124 where the time of all is over.
+# What it says of errors is in $work/said.
+within() {
+    (cd "tests/servers/$1" && shift && exec "$@") >/dev/null 2>"$work/said" &
+    pid=$!
+    running="$running $pid"
+    while kill -0 "$pid" 2>/dev/null; do
+        if [ "$limit" -le 0 ]; then
+            return 124
+        fi
+        limit=$((limit - 1))
+        sleep 1
+    done
+    running=${running% "$pid"}
+    wait "$pid"
+}
+
+command -v go >/dev/null 2>&1 || skip 'Go is not here (https://go.dev/dl)'
 mkdir -p "$built"
 for name in ferretdb gcs; do
-    echo "Building $name (some minutes, the first time)"
-    (cd "tests/servers/$name" && go mod download) || skip "the tests on real servers: Go cannot fetch the modules of $name"
-    (cd "tests/servers/$name" && go build -tags ferretdb_no_postgresql -o "../.built/$name" .)
+    echo "Building $name (about a minute, the first time)"
+    # This fetches the modules that are needed, and no others.
+    code=0
+    within "$name" go list -tags ferretdb_no_postgresql -deps . || code=$?
+    if grep -q 'checksum mismatch\|SECURITY ERROR' "$work/said"; then
+        cat "$work/said" >&2
+        exit 1
+    fi
+    [ "$code" -ne 124 ] || skip "its modules did not come in time"
+    [ "$code" -eq 0 ] || skip "Go cannot have the modules of $name: $(tail -n 1 "$work/said")"
+    code=0
+    within "$name" go build -tags ferretdb_no_postgresql -o "$built/$name" . || code=$?
+    [ "$code" -ne 124 ] || skip "$name was not built in time; what was built is kept, and the next try goes on from there"
+    if [ "$code" -ne 0 ]; then
+        cat "$work/said" >&2
+        exit 1
+    fi
 done
 
 # start NAME ARGUMENT: the server's address, once it has said it, is in $work/NAME.address

@@ -16,6 +16,9 @@ Namespace = tuple[str, str]
 Collections = dict[Namespace, dict[bytes, Document]]
 
 WAIT_SECONDS = 5.0
+LIFETIME_SECONDS = 60.0
+"""As transactionLifetimeLimitSeconds: what a client left open is aborted then."""
+
 _ABSENT = object()
 
 
@@ -44,6 +47,7 @@ class Transaction:
     number: int
     began: int
     view: Collections
+    ends: float
     touched: set[tuple[Namespace, bytes]] = field(default_factory=set)
 
 
@@ -57,6 +61,7 @@ class Engine:
         self._data: Collections = {}
         self._written: dict[tuple[Namespace, bytes], int] = {}
         self._commits = 0
+        self.lifetime_seconds = LIFETIME_SECONDS
 
     def snapshot(self) -> Collections:
         """All documents as they are now; documents themselves are never changed in place."""
@@ -65,7 +70,8 @@ class Engine:
 
     def begin(self, session: bytes, number: int) -> Transaction:
         with self.lock:
-            self.transactions[session] = Transaction(number, self._commits, self.snapshot())
+            ends = time.monotonic() + self.lifetime_seconds
+            self.transactions[session] = Transaction(number, self._commits, self.snapshot(), ends)
             return self.transactions[session]
 
     def commit(self, session: bytes) -> None:
@@ -141,6 +147,8 @@ class Engine:
             self._store(namespace, known, document)
             return
         touched = namespace, known
+        for session in [session for session, each in self.transactions.items() if each.ends < time.monotonic()]:
+            self.abort(session)
         others = (each for each in self.transactions.values() if each is not within)
         if self._written.get(touched, 0) > within.began or any(touched in other.touched for other in others):
             raise Refused(112, "WriteConflict", "Write conflict during plan execution", ["TransientTransactionError"])

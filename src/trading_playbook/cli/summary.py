@@ -123,6 +123,7 @@ def _places(report: RunReport, style: Style) -> str:
     """Where it all lies, or would lie, and in a word how the run ended."""
     dry = report.request.dry_run
     lines = [f"  journal   {result.place}  ({_became(result)})" for result in report.written]
+    lines += [f"  lacking   {place}  (not all is durable there, see the errors)" for place in report.not_durable]
     lines += [f"  manifest  {address}" for address in report.manifests]
     lines += [f"  outcome   {report.outcome}"]
     return "\n".join([style.heading("Dry run, nothing was written" if dry else "Written"), *lines])

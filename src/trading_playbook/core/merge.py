@@ -69,6 +69,8 @@ class Merged:
 def merge(stored: Iterable[JournalRow], judged: Iterable[JournalRow], *, revise: bool = False) -> Merged:
     """Add what is absent, leave what is equal, keep what differs and report it; with revise, replace that.
 
+    A row that replaces another has the next revision, or a later one that it bears already: that of other journals,
+    which are all to hold the same row. With revise it then replaces an equal row of an earlier revision too.
     Keys of stored are unique. Raises ValueError where two judged rows of one key are not the same.
     """
     table = {row.key: row for row in stored}
@@ -81,12 +83,12 @@ def merge(stored: Iterable[JournalRow], judged: Iterable[JournalRow], *, revise:
         old = table.get(key)
         if old is None:
             table[key] = row
-        elif compared_values(old) == compared_values(row):
+        elif compared_values(old) == compared_values(row) and not (revise and row.revision > old.revision):
             unchanged += 1
             if old.data_hash != row.data_hash:
                 drifted.append(key)
         elif revise:
-            table[key] = replace(row, revision=old.revision + 1)
+            table[key] = replace(row, revision=max(row.revision, old.revision + 1))
             replaced.append(old)
         else:
             conflicts.append(_conflict(old, row))

@@ -17,10 +17,15 @@ _PARAMS_HASH = re.compile(r"p[0-9a-f]{12}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
+def is_symbol(text: str) -> bool:
+    """Whether a text is a symbol as rows bear it, such as QQQ or BRK.B."""
+    return len(text) <= SYMBOL_LENGTH and _SYMBOL.fullmatch(text) is not None
+
+
 def parse_symbol(text: str) -> str:
     """A symbol such as QQQ or BRK.B, small letters raised; FixRequest for all else, so that none can name a file."""
     symbol = text.strip().upper()
-    if not text.isascii() or len(symbol) > SYMBOL_LENGTH or not _SYMBOL.fullmatch(symbol):
+    if not text.isascii() or not is_symbol(symbol):
         raise FixRequest(
             f"{text[:40]!r} is no symbol; expected letters and digits such as QQQ or BRK.B, at most {SYMBOL_LENGTH}"
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from trading_playbook.core.errors import PlaybookError, RetryLater
+from trading_playbook.core.errors import FixRequest, PlaybookError, RetryLater
 from trading_playbook.core.journal import JournalRow, RowKey
 from trading_playbook.core.journal_csv import StoredJournal, StoredRow, read_history, read_journal, write_journal
 from trading_playbook.core.merge import merge, require_one_origin
@@ -30,12 +30,16 @@ class _Known:
 
 
 class TableJournal:
-    """TradeWriter and JournalReader of the journal under one key of a store."""
+    """TradeWriter and JournalReader of the journal under one key of a store.
 
-    def __init__(self, store: ObjectStore, key: str) -> None:
+    only: the strategy and the symbol whose rows alone belong there; None for any.
+    """
+
+    def __init__(self, store: ObjectStore, key: str, *, only: tuple[str, str] | None = None) -> None:
         path = PurePosixPath(key)
         self._store = store
         self._key = key
+        self._only = only
         self._history_key = str(path.with_name(path.name.removesuffix(".csv") + HISTORY_ENDING))
         self._pending: dict[RowKey, JournalRow] = {}
         self._replaced: list[JournalRow] = []
@@ -76,7 +80,7 @@ class TableJournal:
             found = self._store.get(self._key)
             if found is None:
                 return ()
-            journal = read_journal(found.content, self.place)
+            journal = self._checked(read_journal(found.content, self.place), self.place)
             rows = tuple(stored.row for stored in journal.rows)
             return (
                 JournalFile(
@@ -150,7 +154,8 @@ class TableJournal:
         if found is None:
             self._known = _Known(None, None, StoredJournal())
         elif self._known is None or self._known.generation != found.generation:
-            self._known = _Known(found.generation, _sha256(found.content), read_journal(found.content, self.place))
+            journal = self._checked(read_journal(found.content, self.place), self.place)
+            self._known = _Known(found.generation, _sha256(found.content), journal)
         return self._known
 
     def _read_history(self) -> tuple[Stored | None, StoredJournal]:
@@ -158,7 +163,19 @@ class TableJournal:
         found = self._store.get(self._history_key)
         if found is None:
             return None, StoredJournal()
-        return found, read_history(found.content, self._store.address(self._history_key))
+        address = self._store.address(self._history_key)
+        return found, self._checked(read_history(found.content, address), address)
+
+    def _checked(self, journal: StoredJournal, address: str) -> StoredJournal:
+        """The journal. Raises FixRequest where a row of it does not belong there."""
+        if self._only is not None:
+            for row, _ in journal.rows:
+                if (row.strategy, row.symbol) != self._only:
+                    raise FixRequest(
+                        f"{address} holds the row of {row.key}, and by its name rows of {' and '.join(self._only)} "
+                        "alone belong there; it was left alone. Give the file its right name, or move it elsewhere"
+                    )
+        return journal
 
 
 def _sha256(content: bytes) -> str:

@@ -80,6 +80,7 @@ def run(request: RunRequest, tools: Tools) -> RunReport:
         warnings=tuple(dict.fromkeys((*plan.warnings, *tools.feed.warnings, *harvest.warnings, *_drift(written)))),
         written=(*given, *written),
         copied=sum(result.added for result in given),
+        not_durable=places.not_durable,
         statistics=summarize(harvest.rows, tools.calendar),
         closed_days=plan.closed_days,
         not_listed=harvest.not_listed,

@@ -22,8 +22,9 @@ class RunReport:
     """The outcome of one run.
 
     rows: those that were judged, in the order of the journal. errors: all that went wrong; the gravest decides the
-    outcome. written: what became of the rows at each place. copied: rows that journals gave each other. manifests: the
-    addresses of the run's records.
+    outcome. written: what became of the rows at each place. copied: rows that journals gave each other. not_durable:
+    the places that could not be given every row, for which the errors tell why. manifests: the addresses of the run's
+    records.
     not_listed: sessions before the symbols' first daily bars. seconds: by stage.
     """
 
@@ -44,6 +45,7 @@ class RunReport:
     calendar_version: str
     data_feed: str
     copied: int = 0
+    not_durable: tuple[str, ...] = ()
     manifests: tuple[str, ...] = ()
 
     @property
@@ -93,6 +95,7 @@ class RunReport:
             "errors": [error_facts(error) for error in self.errors],
             "warnings": list(self.warnings),
             "places": [place_facts(result) for result in self.written],
+            "not_durable": list(self.not_durable),
             "statistics": statistics_facts(self.statistics),
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "api_calls": self.usage.api_calls,

@@ -46,13 +46,27 @@ class GCSStore:
     STORAGE_EMULATOR_HOST set, Google's client talks to that server instead, without credentials.
     """
 
-    def __init__(self, bucket: str, prefix: str, clock: Clock, budget: RetryBudget, *, threads: int = 16) -> None:
-        """prefix: what all names begin with, empty for the whole bucket. threads: how many may call at once."""
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        clock: Clock,
+        budget: RetryBudget,
+        *,
+        threads: int = 16,
+        seconds_between_writes: float = 0.0,
+    ) -> None:
+        """prefix: what all names begin with, empty for the whole bucket. threads: how many may call at once.
+
+        seconds_between_writes: how long a put waits, not as lost time, after the last put of the same key.
+        """
         self._bucket_name = bucket
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")
         self._clock = clock
         self._budget = budget
         self._threads = threads
+        self._seconds_between_writes = seconds_between_writes
+        self._written: dict[str, float] = {}
         self._client: Any = None
         self._lock = threading.Lock()
 
@@ -94,8 +108,9 @@ class GCSStore:
                 unsure = True
                 raise
 
-        generation = with_retries(attempt, self._budget)
+        generation = with_retries(attempt, self._budget, lambda: self._await_turn(name))
         if generation is not None:
+            self._written[name] = self._clock.monotonic()
             return generation
         # An attempt whose answer was lost may have been the one that another one then found in its way.
         if unsure and (there := self.get(key)) is not None and there.content == content:
@@ -173,6 +188,14 @@ class GCSStore:
             if self._client is not None:
                 self._client.close()
                 self._client = None
+
+    def _await_turn(self, name: str) -> None:
+        """Return when an object may be written again."""
+        written = self._written.get(name)
+        if written is not None:
+            wait = written + self._seconds_between_writes - self._clock.monotonic()
+            if wait > 0:
+                self._clock.sleep(wait)
 
     def _name(self, key: str) -> str:
         require_key(key)
