@@ -1,6 +1,6 @@
 """The table of what the product must reach, bar beside measured.
 
-    python -m benchmarks [--pairs N] [--symbols N] [--only cli|engine|load|cache|night|cold] [--folder FOLDER]
+    python -m benchmarks [--pairs N] [--symbols N] [--only cli|engine|load|cache|night|cold|service] [--folder FOLDER]
 
 Exits with 1 where something could not be measured or the contenders do not find the same trades; a miss is only told.
 """
@@ -137,6 +137,7 @@ WORKS = {
     "cache": "Reading a year of one symbol from the cache",
     "night": "One night in mid-month, 503 symbols from the cache, whole process",
     "cold": "What is not in the cache, whole process, Alpaca and GCS being doubles on loopback",
+    "service": "The service, from the start of its process to the first 200 on /health",
     # Last: its data frames would weigh on what is measured in the same process after it.
     "engine": "Engine, from bars in memory to judgements, {symbols} symbols, one year",
 }
@@ -144,9 +145,9 @@ WORKS = {
 
 def measure(name: str, arguments: argparse.Namespace) -> Iterator[Row | str]:
     """Measure one section."""
-    from benchmarks import caching, data
+    from benchmarks import caching, data, serving
 
-    own = {"cache": caching.cache, "night": caching.night, "cold": caching.cold}
+    own = {"cache": caching.cache, "night": caching.night, "cold": caching.cold, "service": serving.service}
     if name in own:
         return own[name](arguments.pairs)
     folder = arguments.folder.resolve() if arguments.folder else None

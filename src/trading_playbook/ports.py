@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from trading_playbook.core.bars import Bars
-from trading_playbook.core.calendar import Session
-from trading_playbook.core.daily import DailyCloses, Split
-from trading_playbook.core.errors import PlaybookError
-from trading_playbook.core.journal import JournalRow, RowKey
 from trading_playbook.core.merge import WriteResult as WriteResult
+
+if TYPE_CHECKING:  # a door that asks for the time alone must not wait for numpy
+    from trading_playbook.core.bars import Bars
+    from trading_playbook.core.calendar import Session
+    from trading_playbook.core.daily import DailyCloses, Split
+    from trading_playbook.core.errors import PlaybookError
+    from trading_playbook.core.journal import JournalRow, RowKey
 
 
 class Clock(Protocol):
@@ -43,10 +45,15 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a feed was asked and how it answered: calls made over the network, answers found in a cache."""
+    """What a feed was asked and how it answered.
+
+    Calls made over the network, how many of them failed, the seconds they took; answers that were found in a cache.
+    """
 
     api_calls: int = 0
     cache_hits: int = 0
+    failed_calls: int = 0
+    call_seconds: float = 0.0
 
 
 class BarFeed(Protocol):

@@ -1,4 +1,7 @@
-"""The one place that knows which feed, store and writers a configuration means."""
+"""The one place that knows which feed, store and writers a configuration means.
+
+What reading the settings does not need, numpy first of all, is imported by the functions that do.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,16 @@ from trading_playbook.core.calendar import Calendar
 from trading_playbook.core.costs import parse_cost
 from trading_playbook.core.errors import FixConfig, FixRequest, RetryLater
 from trading_playbook.core.parsing import is_address
-from trading_playbook.core.rows import Play
 from trading_playbook.core.secret_reference import SecretReference, is_reference
 from trading_playbook.core.strategies import build_strategy
 from trading_playbook.network.budget import RetryBudget
 from trading_playbook.observability import hide, without_secrets
 from trading_playbook.ports import BarFeed, Clock, JournalPlace, LostRace, ObjectStore, Secrets
-from trading_playbook.runs import Tools
 from trading_playbook.system import RehearsalClock, SystemClock
 from trading_playbook.version import VERSION
 
 if TYPE_CHECKING:
+    from trading_playbook.core.rows import Play
     from trading_playbook.feeds.alpaca import GetKeys
 
     # For doors, which know no adapter, to name what they show.
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from trading_playbook.feeds.cached.records import Holding as Holding
     from trading_playbook.feeds.cached.records import Inventory as Inventory
     from trading_playbook.feeds.cached.records import Removal as Removal
+    from trading_playbook.runs import Tools
     from trading_playbook.runs.standing import Expected
 
 JOURNAL = "trades.csv"
@@ -99,6 +102,8 @@ def build_clock(rehearsed: datetime | None = None) -> Clock:
 
 def build_play(settings: Settings, strategy: str | None, parameters: Mapping[str, object], cost: str | None) -> Play:
     """The play of a request over that of the settings, whose parameters count for their own strategy alone."""
+    from trading_playbook.core.rows import Play
+
     name = strategy or settings.strategy
     kept = settings.strategy_params if name == settings.strategy else {}
     return Play(strategy=build_strategy(name, {**kept, **parameters}), cost=parse_cost(cost or settings.cost))
@@ -399,9 +404,12 @@ def build_tools(
     feed: str | None = None,
     data_dir: Path | None = None,
     refresh: bool = False,
+    deadline: float | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tools:
     """Everything a run works with, for these settings and what the request puts in their place."""
+    from trading_playbook.runs import Tools
+
     calendar = Calendar(settings.calendar_overrides)
     return Tools(
         clock=clock,
@@ -412,5 +420,6 @@ def build_tools(
         catch_up_sessions=settings.catch_up_sessions,
         code_version=VERSION,
         public_url=settings.public_url,
+        deadline=deadline,
         progress=progress,
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.door import environment_with
 from tests.support.market import make_market
+from tests.support.modules import loaded_after
 
 HEAVY = {"pandas", "pyarrow", "numpy", "pydantic", "pydantic_settings", "dotenv", "rich", "google", "alpaca", "pymongo",
          "fastapi", "httpx", "requests", "plotly", "exchange_calendars", "polars", "apprise", "concurrent.futures",
@@ -18,17 +16,6 @@ OURS = {"numpy", "pyarrow", "pydantic", "pydantic_settings", "dotenv"}
 """What a run needs, with what these load in turn."""
 
 FOREIGN = HEAVY - OURS - {"asyncio", "concurrent.futures", "multiprocessing"}
-
-
-def loaded_after(script: str, cwd: Path) -> set[str]:
-    """Names of the modules that a fresh interpreter has loaded after a script, and the packages they are of."""
-    told = "\nimport sys as _sys\n_sys.stdout.flush()\nprint('\\n' + '\\n'.join(_sys.modules), file=_sys.stderr)\n"
-    done = subprocess.run(
-        [sys.executable, "-c", script + told],
-        cwd=cwd, env=environment_with(), capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    names = set(done.stderr.split("\n"))
-    return names | {name.partition(".")[0] for name in names}
 
 
 def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:

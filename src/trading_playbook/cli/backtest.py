@@ -198,10 +198,10 @@ def _places(chosen: argparse.Namespace) -> str:
 
 
 def _show(report: RunReport, chosen: argparse.Namespace, warnings: Sequence[str]) -> None:
-    from trading_playbook.cli.summary import Style, as_json, as_text
+    from trading_playbook.cli.summary import Style, as_text
 
     if chosen.json:
-        show_json(as_json(report, warnings))
+        show_json(report.values(warnings))
         return
     show(as_text(report, warnings, Style.of(sys.stdout), whole=chosen.verbose))
     for line in _told_errors(report):

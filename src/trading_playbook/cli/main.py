@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from trading_playbook.cli import backtest, cache, journal, runs, status
+from trading_playbook.cli import backtest, cache, journal, runs, serve, status
 from trading_playbook.cli.process import guarded
 from trading_playbook.version import VERSION
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"trading-playbook {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (backtest, cache, journal, runs, status):
+    for command in (backtest, cache, journal, runs, status, serve):
         command.add_parser(commands)
 
     def work() -> int:

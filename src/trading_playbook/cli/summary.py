@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from trading_playbook.core.journal import COLUMNS, JournalRow, Kind, row_cells
+from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.statistics import Statistics, net_r
 from trading_playbook.ports import WriteResult
 from trading_playbook.runs import RunReport
@@ -47,27 +47,6 @@ def as_text(report: RunReport, warnings: Sequence[str], style: Style, *, whole: 
         blocks += [_trades(report.rows, style, whole), _result(report.statistics, style)]
     blocks += [_places(report, style), _warnings([*warnings, *report.warnings], style, whole)]
     return "\n\n".join(block for block in blocks if block)
-
-
-def as_json(report: RunReport, warnings: Sequence[str]) -> dict[str, object]:
-    """The manifest's facts, and the judged rows with the journal's columns as numbers, flags and text."""
-    facts = report.facts()
-    return {
-        **facts,
-        "warnings": [*warnings, *report.warnings],
-        "manifest": next(iter(report.manifests), None),
-        "manifests": list(report.manifests),
-        "rows": [_json_row(row) for row in report.rows],
-    }
-
-
-def _json_row(row: JournalRow) -> dict[str, object]:
-    cells = zip(COLUMNS, row_cells(row), strict=True)
-    return {
-        column.name: cell if column.kind in (Kind.TEXT, Kind.DATE, Kind.TIME) else getattr(row, column.attribute)
-        for column, cell in cells
-        if cell != ""
-    }
 
 
 def _head(report: RunReport, style: Style) -> str:

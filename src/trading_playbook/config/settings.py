@@ -55,6 +55,13 @@ def _parse_symbols(text: str) -> tuple[str, ...]:
     return symbols
 
 
+def _parse_emails(text: str) -> tuple[str, ...]:
+    addresses = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if any(not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", address) for address in addresses):
+        raise ValueError("expected e-mail addresses with commas, such as name@project.iam.gserviceaccount.com")
+    return addresses
+
+
 def _parse_folder(text: str) -> str:
     """A path on this disk; kept as text, for a slash at its end means a folder."""
     if is_address(text):
@@ -128,6 +135,11 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     retry_budget_seconds: float = Field(100.0, gt=0, allow_inf_nan=False)
+    run_deadline_seconds: float = Field(540.0, ge=5, le=3_600)
+    auth: Annotated[Literal["oidc", "iam", "none"], _reading(str.lower)] = "oidc"
+    oidc_audience: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] | None = None
+    oidc_service_accounts: Annotated[tuple[str, ...], NoDecode, _reading(_parse_emails)] = ()
+    viewers: Annotated[tuple[str, ...], NoDecode, _reading(_parse_emails)] = ()
     public_url: Address | None = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _reading(str.upper)] = "WARNING"
     log_format: Annotated[Literal["text", "json"], _reading(str.lower)] = "text"

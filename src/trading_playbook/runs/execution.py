@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 
 from trading_playbook.core.calendar import Session
-from trading_playbook.core.errors import CheckData, FixConfig, FixRequest
+from trading_playbook.core.errors import CheckData, FixConfig, FixRequest, RetryLater
 from trading_playbook.core.history import History, Prepared, prepare
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.rows import RowMaker, judge_sessions
@@ -127,6 +127,9 @@ def _judge(
     if total > BATCH_ROWS:
         keep_freed_memory()
     for sessions in in_batches(plan.sessions):
+        if tools.deadline is not None and tools.clock.monotonic() >= tools.deadline:
+            harvest.errors.append(_out_of_time(total - done))
+            break
         with watch.stage("fetch"):
             fetched = fetch(request, tools, sessions, harvest)
         with watch.stage("judge"):
@@ -144,6 +147,13 @@ def _judge(
         done += sum(map(len, sessions.values()))
     tools.progress(total, total)
     return True
+
+
+def _out_of_time(left: int) -> RetryLater:
+    return RetryLater(
+        f"the time of this run is over, {left} sessions are left: the same call goes on from there",
+        retry_after_seconds=1,
+    )
 
 
 def keep_freed_memory() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 from trading_playbook.core.errors import CheckData, PlaybookError, gravest
-from trading_playbook.core.journal import JournalRow
+from trading_playbook.core.journal import JournalRow, row_values
 from trading_playbook.core.numbers import rounded
 from trading_playbook.core.statistics import Statistics
 from trading_playbook.ports import Usage, WriteResult
+from trading_playbook.runs.rates import cost_facts, estimated_cost
 from trading_playbook.runs.request import RunRequest
 
 
@@ -99,6 +100,19 @@ class RunReport:
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "api_calls": self.usage.api_calls,
             "cache_hits": self.usage.cache_hits,
+            "estimated_cost": cost_facts(estimated_cost(sum(self.seconds.values()))),
+        }
+
+    def values(self, warnings: Sequence[str] = ()) -> dict[str, object]:
+        """The facts with the judged rows, as doors answer. warnings: further ones, which come first."""
+        return {
+            **self.facts(),
+            "warnings": [*warnings, *self.warnings],
+            "manifest": next(iter(self.manifests), None),
+            "manifests": list(self.manifests),
+            "rows": [
+                {name: value for name, value in row_values(row).items() if value is not None} for row in self.rows
+            ],
         }
 
     def _data_hashes(self) -> dict[str, str]:

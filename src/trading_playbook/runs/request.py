@@ -63,8 +63,8 @@ class Tools:
     """What a run works with; wiring hands it over.
 
     places: the journals, all of which are to hold the same rows. settle_after: how long after a close its bars have
-    settled. catch_up_sessions: how far back the nightly run looks for missing rows. progress: told (sessions done,
-    sessions in all) now and then.
+    settled. catch_up_sessions: how far back the nightly run looks for missing rows. deadline: the clock's monotonic
+    seconds after which no more is judged. progress: told (sessions done, sessions in all) now and then.
     """
 
     clock: Clock
@@ -75,4 +75,5 @@ class Tools:
     catch_up_sessions: int
     code_version: str
     public_url: str | None = None
+    deadline: float | None = None
     progress: Callable[[int, int], None] = lambda done, total: None

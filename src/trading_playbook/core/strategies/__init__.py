@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from trading_playbook.core.errors import FixRequest
 from trading_playbook.core.strategies.dp20 import Dp20
-from trading_playbook.core.strategies.protocol import Strategy
+
+if TYPE_CHECKING:
+    from trading_playbook.core.strategies.protocol import Strategy
 
 REGISTRY: Mapping[str, Callable[[Mapping[str, object]], Strategy]] = {Dp20.name: Dp20.with_parameters}
 """How to build each strategy, by its name, from parameters as text or JSON values."""

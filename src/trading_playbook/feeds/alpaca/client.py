@@ -70,7 +70,8 @@ class AlpacaClient:
         self._rate = RateLimit(clock, calls_per_minute)
         self._urls = {"data": data_url.rstrip("/"), "trading": trading_url.rstrip("/")}
         self._hosts: dict[str, Host] = {}
-        self.calls = 0
+        self.calls = self.failed_calls = 0
+        self.call_seconds = 0.0
 
     def data(self, path: str, params: Mapping[str, str], read: Callable[[Any], Answer], version: str = "v2") -> Answer:
         return self._get("data", path, params, read, version)
@@ -118,8 +119,18 @@ class AlpacaClient:
     ) -> Answer:
         host = self._host(name)
 
-        def attempt(seconds: float) -> Answer:
+        def counted(seconds: float) -> Answer:
+            began = self._clock.monotonic()
             self.calls += 1
+            try:
+                return attempt(seconds)
+            except BaseException:
+                self.failed_calls += 1
+                raise
+            finally:
+                self.call_seconds += self._clock.monotonic() - began
+
+        def attempt(seconds: float) -> Answer:
             response, body = host.fetch(path, dict(params), version, seconds)
             if response.status_code == 404 and if_absent is not None:
                 return read(if_absent)
@@ -132,7 +143,7 @@ class AlpacaClient:
                 raise Temporary(f"{self._urls[name]} gave an answer that is no JSON") from None
             return read(answer)
 
-        return with_retries(attempt, self._budget, in_turn=self._rate.wait)
+        return with_retries(counted, self._budget, in_turn=self._rate.wait)
 
     def _take_newer_keys(self) -> bool:
         """Whether there are other keys than those that were refused: they may have been rotated. Asked once."""

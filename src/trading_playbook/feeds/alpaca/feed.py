@@ -47,7 +47,8 @@ class AlpacaFeed:
 
     @property
     def usage(self) -> Usage:
-        return Usage(api_calls=self._client.calls)
+        client = self._client
+        return Usage(api_calls=client.calls, failed_calls=client.failed_calls, call_seconds=client.call_seconds)
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, time
 
 from trading_playbook.core.bars import Bars
@@ -42,7 +43,7 @@ class CachedFeed:
     def usage(self) -> Usage:
         asked = self._feed.usage
         hits = self._months.hits + self._histories.hits
-        return Usage(api_calls=asked.api_calls, cache_hits=asked.cache_hits + hits)
+        return replace(asked, cache_hits=asked.cache_hits + hits)
 
     @property
     def warnings(self) -> Sequence[str]:

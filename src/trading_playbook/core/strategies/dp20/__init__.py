@@ -2,20 +2,23 @@
 
 The session opens above its 200-day mean, pulls back below its EMA inside the window, closes back above it with
 strength, and is not refused by the next bar; the bar after that is bought.
+
+What judges is imported when there is something to judge: checking parameters, as a service does where it wakes, needs
+no numpy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from trading_playbook.core.bars import IntArray
 from trading_playbook.core.strategies.dp20.parameters import BAR_MINUTES, Dp20Parameters, exit_slot
-from trading_playbook.core.strategies.dp20.rules import judge
-from trading_playbook.core.strategies.dp20.sentences import sentence
 from trading_playbook.core.strategies.parameters import chosen_parameters, parse_parameters
-from trading_playbook.core.strategies.protocol import Judgements, Needs, SessionBatch
+
+if TYPE_CHECKING:
+    from trading_playbook.core.bars import IntArray
+    from trading_playbook.core.strategies.protocol import Judgements, Needs, SessionBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Dp20:
 
     @property
     def needs(self) -> Needs:
+        from trading_playbook.core.strategies.protocol import Needs
+
         return Needs(bar_minutes=BAR_MINUTES, closes=self.parameters.sma_period)
 
     @property
@@ -48,7 +53,11 @@ class Dp20:
         return exit_slot(session_slots, self.parameters.exit_minutes_before_close)
 
     def judge(self, batch: SessionBatch) -> Judgements:
+        from trading_playbook.core.strategies.dp20.rules import judge
+
         return judge(self.parameters, batch)
 
     def sentence(self, judgements: Judgements, row: int) -> str:
+        from trading_playbook.core.strategies.dp20.sentences import sentence
+
         return sentence(self.parameters, judgements, row)

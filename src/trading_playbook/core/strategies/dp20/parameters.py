@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import time
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from trading_playbook.core.bars import IntArray
 from trading_playbook.core.calendar import slot_label
 from trading_playbook.core.errors import FixRequest
 from trading_playbook.core.strategies.parameters import bounded, require_within_bounds
 
+if TYPE_CHECKING:
+    from trading_playbook.core.bars import IntArray
+
 BAR_MINUTES = 2
 _EARLY_CLOSE_SLOTS = 105
 _OPENS = 9 * 60 + 30
+
+Whole = TypeVar("Whole", int, "IntArray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Dp20Parameters:
             raise FixRequest(
                 f"parameter window_start is {self.window_start:%H:%M}, after window_end {self.window_end:%H:%M}"
             )
-        latest = int(exit_slot(np.array(_EARLY_CLOSE_SLOTS), self.exit_minutes_before_close)) - 2
+        latest = _slot_that_ends(_EARLY_CLOSE_SLOTS * BAR_MINUTES - self.exit_minutes_before_close) - 2
         if self.last_slot > latest:
             raise FixRequest(
                 f"parameter window_end is {self.window_end:%H:%M}; it must be at most "
@@ -65,8 +68,14 @@ def exit_slot(session_slots: IntArray, minutes_before_close: int) -> IntArray:
 
     It is the first slot where the session is shorter than that.
     """
-    minutes = session_slots * BAR_MINUTES - minutes_before_close
-    return np.maximum(-(-minutes // BAR_MINUTES) - 1, 0)
+    import numpy as np
+
+    return np.maximum(_slot_that_ends(session_slots * BAR_MINUTES - minutes_before_close), 0)
+
+
+def _slot_that_ends(minutes: Whole) -> Whole:
+    """The slot that ends so many minutes after the open, or just after that."""
+    return -(-minutes // BAR_MINUTES) - 1
 
 
 def _minutes_after_open(label: time) -> int:
