@@ -265,7 +265,8 @@ class TestDurability:
     ) -> None:
         with MongoDouble() as mongo:
             own = {**alpaca.settings, "WRITER_TYPE": "csv,mongodb", "MONGODB_CONNECTION": mongo.connection}
-            with service_process(folder, **own, RETRY_BUDGET_SECONDS="8") as service:
+            # Enough for one of the writers alone, each of which has a part of it.
+            with service_process(folder, **own, RETRY_BUDGET_SECONDS="40") as service:
                 mongo.misbehave(Slow(5.0), kind="insert")
                 began = time.monotonic()
                 answer = service.post(RANGE)

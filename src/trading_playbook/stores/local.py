@@ -28,6 +28,7 @@ _LASTING = frozenset(
         errno.EISDIR,
         errno.ELOOP,
         errno.ENAMETOOLONG,
+        errno.ENOENT,
         errno.ENOSYS,
         errno.ENOTDIR,
         errno.ENOTSUP,

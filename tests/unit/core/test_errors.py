@@ -39,7 +39,9 @@ def family(kind: type[PlaybookError]) -> set[type[PlaybookError]]:
 
 
 def test_no_kind_of_error_is_left_out_here() -> None:
-    assert {type(error) for error in EACH} == family(PlaybookError)
+    """Other modules may name a case of their own, which is told as the kind that it is one of."""
+    ours = {kind for kind in family(PlaybookError) if kind.__module__ == PlaybookError.__module__}
+    assert {type(error) for error in EACH} == ours
 
 
 @pytest.mark.parametrize("error", EACH, ids=lambda error: type(error).__name__)
