@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-FEW = 4
-"""So many are made one after the other: threads would cost more than they save."""
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -15,7 +12,7 @@ Result = TypeVar("Result")
 def each(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Sequence[Result]:
     """The result of each item's work, in their order. Raises what the first of them raises that fails."""
     items = list(items)
-    if len(items) <= FEW or threads < 2:
+    if len(items) < 2 or threads < 2:
         return [work(item) for item in items]
     from concurrent.futures import ThreadPoolExecutor
 

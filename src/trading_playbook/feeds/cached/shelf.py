@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from trading_playbook.core.errors import FixConfig, RetryLater
 from trading_playbook.core.remarks import NotKept
 from trading_playbook.feeds.cached.files import Damaged
+from trading_playbook.network.pool import each
 from trading_playbook.ports import LostRace, ObjectStore
 
 ATTEMPTS = 20
@@ -17,9 +18,6 @@ ATTEMPTS = 20
 
 ASIDE = ".damaged-"
 """Where a file that cannot be used is kept: its own key, this, and a part of its hash."""
-
-_FEW = 1
-"""So many files are read one after the other: threads would cost more than they save."""
 
 Content = TypeVar("Content")
 Item = TypeVar("Item")
@@ -95,13 +93,7 @@ class Shelf:
 
     def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Sequence[Result]:
         """The result of each item's work, in their order; several at once where there are many."""
-        items = list(items)
-        if len(items) <= _FEW or self._threads < 2:
-            return [work(item) for item in items]
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(min(self._threads, len(items))) as pool:
-            return list(pool.map(work, items))
+        return each(work, items, self._threads)
 
     def _put_aside(self, key: str, content: bytes, why: str) -> None:
         aside = f"{key}{ASIDE}{hashlib.sha256(content).hexdigest()[:8]}"
