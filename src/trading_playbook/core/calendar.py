@@ -218,6 +218,24 @@ class Calendar:
             raise _bad_override(part, f"a date from {self.first} to {self.last}, which the calendar knows")
 
 
+def missing_stretches(days: Iterable[date], calendar: Calendar, through: date) -> list[tuple[date, date]]:
+    """The stretches of sessions after the first of these days, up to `through`, that are not among them."""
+    done = set(days)
+    first = max(min(done), calendar.first) if done else through
+    stretches: list[tuple[date, date]] = []
+    in_gap = False
+    for year in range(first.year, through.year + 1):
+        for day in calendar.open_days(year):
+            if not first < day <= through:
+                continue
+            if day in done:
+                in_gap = False
+            else:
+                stretches.append((stretches.pop()[0] if in_gap else day, day))
+                in_gap = True
+    return stretches
+
+
 @cache
 def _new_york() -> ZoneInfo:
     # Not at import: where the system has no zones, finding the package's loads a good part of importlib.

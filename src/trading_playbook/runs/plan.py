@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from math import ceil
 
-from trading_playbook.core.calendar import Calendar, Session, new_york_date
+from trading_playbook.core.calendar import Calendar, Session, missing_stretches, new_york_date
 from trading_playbook.core.errors import FixConfig, FixRequest, TooEarly
 from trading_playbook.core.journal import RowKey
 from trading_playbook.runs.request import RunRequest
@@ -124,7 +124,7 @@ def _plan_night(
             sessions[symbol] = tuple(settled[-1:])
             continue
         sessions[symbol] = tuple(s for s in settled if s.date not in done and s.date > min(done))
-        if settled and (gaps := _gaps(calendar, done, settled[0].date)):
+        if settled and (gaps := missing_stretches(done, calendar, settled[0].date - timedelta(days=1))):
             warnings.append(_told_gaps(request, symbol, gaps))
     return Plan(
         sessions=sessions,
@@ -133,22 +133,6 @@ def _plan_night(
         market_closed=not calendar.is_open(today),
         warnings=tuple(warnings),
     )
-
-
-def _gaps(calendar: Calendar, done: Collection[date], before: date) -> list[tuple[date, date]]:
-    """The stretches of sessions without a row between a journal's first row and `before`, as first and last date."""
-    days = ((before - min(done)).days - 1) if before > min(done) else 0
-    gaps: list[tuple[date, date]] = []
-    in_gap = False
-    for day in (min(done) + timedelta(days=passed) for passed in range(1, days + 1)):
-        if not calendar.is_open(day):
-            continue
-        if day in done:
-            in_gap = False
-        else:
-            gaps.append((gaps.pop()[0] if in_gap else day, day))
-            in_gap = True
-    return gaps
 
 
 def _told_gaps(request: RunRequest, symbol: str, gaps: Sequence[tuple[date, date]]) -> str:

@@ -11,16 +11,13 @@ AS_OF = "2026-11-25"
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Dollars. The one table of rates: runs estimate themselves by it, and the docs reckon a month with it."""
+    """Dollars. The one table of rates, by which runs estimate themselves."""
 
     cpu_second: float = 0.000024
     gib_second: float = 0.0000025
     request: float = 0.40 / 1_000_000
     object_write: float = 0.005 / 1_000
     object_read: float = 0.0004 / 1_000
-    stored_gib_month: float = 0.020
-    secret_access: float = 0.03 / 10_000
-    scheduler_job_month: float = 0.10
 
 
 RATES = Rates()

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from trading_playbook.core.audit import missing_stretches
-from trading_playbook.core.calendar import Calendar, new_york_date
+from trading_playbook.core.calendar import Calendar, missing_stretches, new_york_date
 from trading_playbook.core.errors import FixConfig, PlaybookError
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.rows import Play

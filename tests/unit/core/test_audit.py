@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from tests.support.rows import any_rows
 from trading_playbook.config import Settings
-from trading_playbook.core.audit import audit, audit_history, missing_stretches, told_stretches
-from trading_playbook.core.calendar import Calendar
+from trading_playbook.core.audit import audit, audit_history, told_stretches
+from trading_playbook.core.calendar import Calendar, missing_stretches
 from trading_playbook.core.costs import parse_cost
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.journal_csv import read_journal

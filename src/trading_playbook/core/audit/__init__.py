@@ -12,7 +12,6 @@ from trading_playbook.core.audit.series import audit_across as audit_across
 from trading_playbook.core.audit.series import audit_endings as audit_endings
 from trading_playbook.core.audit.series import audit_history as audit_history
 from trading_playbook.core.audit.series import gaps_in, wrong_origins, wrong_trade_numbers
-from trading_playbook.core.audit.series import missing_stretches as missing_stretches
 from trading_playbook.core.audit.series import told_stretches as told_stretches
 from trading_playbook.core.audit.times import wrong_times
 from trading_playbook.core.calendar import Calendar

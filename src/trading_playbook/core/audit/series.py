@@ -8,7 +8,7 @@ from datetime import date
 from itertools import groupby
 
 from trading_playbook.core.audit.findings import Finding, day_of_row, finding_of
-from trading_playbook.core.calendar import Calendar
+from trading_playbook.core.calendar import Calendar, missing_stretches
 from trading_playbook.core.errors import PlaybookError
 from trading_playbook.core.journal import JournalRow
 from trading_playbook.core.merge import require_one_origin
@@ -60,24 +60,6 @@ def audit_endings(rows: Iterable[JournalRow], calendar: Calendar, through: date)
         told = f"{', '.join(series[:3])}{more} end{'s' if len(series) == 1 else ''} on {day}, {sessions} sessions ago"
         findings.append(Finding(kind="ended", told=told, session=day, grave=False))
     return findings
-
-
-def missing_stretches(days: Iterable[date], calendar: Calendar, through: date) -> list[tuple[date, date]]:
-    """The stretches of sessions after the first of these days, up to `through`, that are not among them."""
-    done = set(days)
-    first = max(min(done), calendar.first) if done else through
-    stretches: list[tuple[date, date]] = []
-    in_gap = False
-    for year in range(first.year, through.year + 1):
-        for day in calendar.open_days(year):
-            if not first < day <= through:
-                continue
-            if day in done:
-                in_gap = False
-            else:
-                stretches.append((stretches.pop()[0] if in_gap else day, day))
-                in_gap = True
-    return stretches
 
 
 def told_stretches(stretches: Sequence[tuple[date, date]], shown: int = 5) -> str:
